@@ -1,0 +1,41 @@
+import os
+
+# Set before jax is imported anywhere: tests run on the CPU, quietly.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.tiny import write_tiny_hf
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def tiny_hf(tmp_path_factory) -> Path:
+    """A tiny Qwen3-VL with random torch weights, saved by transformers; the head is tied."""
+    return write_tiny_hf(tmp_path_factory.mktemp("hf") / "tiny", tie=True)
+
+
+@pytest.fixture(scope="session")
+def tiny_hf_untied(tmp_path_factory) -> Path:
+    """As `tiny_hf`, with a head of its own."""
+    return write_tiny_hf(tmp_path_factory.mktemp("hf") / "tiny_untied", tie=False)
+
+
+@pytest.fixture(scope="session")
+def ibims1() -> Path:
+    """60 real images of iBims-1 in the DepthLM format, where they lie beside the checkout."""
+    folder = REPOSITORY.parent / "shared" / "data" / "ibims1"
+    if not (folder / "ibims1.jsonl").exists():
+        pytest.skip("the iBims-1 images are not beside the checkout")
+    return folder
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)

@@ -1,0 +1,1 @@
+"""vlm3_jax: training vision-language models to see in 3D, on JAX."""

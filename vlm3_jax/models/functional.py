@@ -1,0 +1,45 @@
+"""Parameters as a plain nested dict, and the module over them.
+
+Outside the model, parameters are a nested dict with string keys: what checkpoints hold, what the
+optimizer updates, what sharding rules name (`text/layers/attn/q_proj/kernel`).
+"""
+
+from functools import lru_cache
+from typing import Any
+
+import jax
+from flax import nnx
+
+from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
+from vlm3_jax.models.qwen3_vl.model import Qwen3VL
+
+Params = dict[str, Any]
+
+
+def init_params(config: Qwen3VLConfig, seed: int) -> Params:
+    """Random float32 parameters; traceable, so `jax.jit` can place them as they are made."""
+    return nnx.to_pure_dict(nnx.state(Qwen3VL(config, rngs=nnx.Rngs(seed)), nnx.Param))
+
+
+def abstract_params(config: Qwen3VLConfig) -> Params:
+    """Shapes and types of the parameters, without making them."""
+    return jax.eval_shape(lambda: init_params(config, 0))
+
+
+def build(config: Qwen3VLConfig, params: Params, remat: bool = False) -> Qwen3VL:
+    """The model over given parameters, which may be tracers.
+
+    Args:
+        config: the model's shapes.
+        params: nested dict as `init_params` makes it, of any float type.
+        remat: whether the backward pass recomputes each layer's inside from its input.
+    """
+    graph, state = _abstract(config, remat)
+    state = jax.tree.map(lambda leaf: leaf, state)  # A copy: the cached one stays as it is.
+    nnx.replace_by_pure_dict(state, params)
+    return nnx.merge(graph, state)
+
+
+@lru_cache
+def _abstract(config: Qwen3VLConfig, remat: bool) -> tuple[nnx.GraphDef, nnx.State]:
+    return nnx.split(nnx.eval_shape(lambda: Qwen3VL(config, remat=remat, rngs=nnx.Rngs(0))))

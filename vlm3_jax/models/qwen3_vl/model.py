@@ -1,0 +1,81 @@
+"""Qwen3-VL: images and text in, hidden states and logits out."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from vlm3_jax.models.attention import causal_mask
+from vlm3_jax.models.inputs import ImageInputs, TextInputs
+from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
+from vlm3_jax.models.qwen3_vl.text import KVCache, LanguageModel, Visual, scatter
+from vlm3_jax.models.qwen3_vl.vision import VisionTower, VisualFeatures
+
+
+class Qwen3VL(nnx.Module):
+    """A dense Qwen3-VL model.
+
+    It computes in the type of its parameters, with norms, rotary angles, softmax and logits in
+    float32; for mixed precision, cast the parameters first.
+    """
+
+    def __init__(self, config: Qwen3VLConfig, *, remat: bool = False, rngs: nnx.Rngs):
+        self.config = config
+        self.vision = VisionTower(config.vision, remat=remat, rngs=rngs)
+        self.text = LanguageModel(config.text, remat=remat, rngs=rngs)
+        if not config.tie_word_embeddings:
+            self.lm_head = nnx.Linear(
+                config.text.hidden_size, config.text.vocab_size, use_bias=False, rngs=rngs
+            )
+
+    def __call__(self, text: TextInputs, images: ImageInputs | None) -> jax.Array:
+        """Hidden states after the final norm, [B, L, D]."""
+        features = None if images is None else self.encode_images(images)
+        return self.hidden(text, features)[0]
+
+    def encode_images(self, images: ImageInputs) -> VisualFeatures:
+        """Features of the images of every row."""
+        return self.vision(images)
+
+    def hidden(
+        self,
+        text: TextInputs,
+        features: VisualFeatures | None,
+        mask: jax.Array | None = None,
+        cache: KVCache | None = None,
+        slots: jax.Array | None = None,
+    ) -> tuple[jax.Array, KVCache | None]:
+        """Runs the language model.
+
+        Args:
+            text: B rows of L tokens.
+            features: of the rows' images; None where no row has one.
+            mask: bool [B, L, S]; by default that of the rows' segments and questions.
+            cache: S slots a row: keys and values of these tokens are written to it, and attention
+                runs over all slots.
+            slots: int32 [B, L], the cache slots of these tokens.
+
+        Returns:
+            Hidden states after the final norm [B, L, D] and the cache.
+        """
+        visual = None if features is None else Visual(features.deepstack, text.visual_index)
+        if mask is None:
+            mask = causal_mask(text.segment_ids, text.question_ids)
+        x = self.embed(text, features)
+        x, cache, _ = self.text(x, text.positions, mask, visual, cache, slots)
+        return x, cache
+
+    def embed(self, text: TextInputs, features: VisualFeatures | None) -> jax.Array:
+        """Token embeddings with the visual tokens in their places, [B, L, D]."""
+        x = self.text.embed(text.tokens)
+        if features is None:
+            return x
+        visual = scatter(features.tokens, text.visual_index)
+        return jnp.where(text.visual_index[..., None] >= 0, visual, x)
+
+    def logits(self, hidden: jax.Array) -> jax.Array:
+        """float32 [..., vocabulary] from hidden states [..., D]."""
+        if self.config.tie_word_embeddings:
+            kernel = self.text.embed.embedding[...].T
+        else:
+            kernel = self.lm_head.kernel[...]
+        return jnp.matmul(hidden, kernel, preferred_element_type=jnp.float32)
