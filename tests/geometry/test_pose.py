@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from vlm3_jax.geometry.pose import (
+    from_yaw_pitch_roll,
+    relative_pose,
+    rotation_angle_degrees,
+    yaw_pitch_roll,
+)
+
+angles = st.floats(-179, 179)
+
+
+def test_published_sample():
+    rotation = from_yaw_pitch_roll(89.60077227, 2.59868437, 6.07232784)
+    assert rotation_angle_degrees(rotation) == pytest.approx(89.65473457, abs=1e-6)
+
+
+@given(yaw=angles, pitch=st.floats(-89, 89), roll=angles)
+def test_agrees_with_scipy(yaw, pitch, roll):
+    rotation = from_yaw_pitch_roll(yaw, pitch, roll)
+    expected = Rotation.from_euler("YXZ", [yaw, pitch, roll], degrees=True)
+    np.testing.assert_allclose(rotation, expected.as_matrix(), atol=1e-12)
+    np.testing.assert_allclose(yaw_pitch_roll(rotation), [yaw, pitch, roll], atol=1e-6)
+    assert rotation_angle_degrees(rotation) == pytest.approx(
+        np.degrees(expected.magnitude()), abs=1e-5
+    )
+
+
+def test_signs():
+    forward, right = np.array([0, 0, 1]), np.array([1, 0, 0])
+    assert (from_yaw_pitch_roll(30, 0, 0) @ forward)[0] > 0  # turns right
+    assert (from_yaw_pitch_roll(0, 30, 0) @ forward)[1] < 0  # looks up, y is down
+    assert (from_yaw_pitch_roll(0, 0, 30) @ right)[1] > 0  # the right side sinks
+
+
+@pytest.mark.parametrize("pitch", [90, -90])
+def test_straight_up_and_down(pitch):
+    rotation = from_yaw_pitch_roll(20, pitch, 35)
+    split = yaw_pitch_roll(rotation)
+    assert split[1] == pytest.approx(pitch) and split[2] == 0
+    np.testing.assert_allclose(from_yaw_pitch_roll(*split), rotation, atol=1e-12)
+
+
+@pytest.mark.parametrize("angle", [0, 1e-7, 1e-3, 90, 179.9999, 180])
+def test_angle_is_accurate_at_its_ends(angle):
+    rotation = Rotation.from_rotvec([0, 0, np.radians(angle)]).as_matrix()
+    assert rotation_angle_degrees(rotation) == pytest.approx(angle, rel=1e-6, abs=1e-12)
+
+
+def test_relative_pose(rng):
+    c2w = np.tile(np.eye(4), (2, 1, 1))
+    c2w[:, :3, :3] = Rotation.random(2, random_state=0).as_matrix()
+    c2w[:, :3, 3] = rng.normal(size=(2, 3))
+    rotation, translation = relative_pose(*c2w)
+    two_to_one = np.linalg.inv(c2w[0]) @ c2w[1]
+    np.testing.assert_allclose(rotation, two_to_one[:3, :3], atol=1e-12)
+    np.testing.assert_allclose(translation, two_to_one[:3, 3], atol=1e-12)

@@ -1,0 +1,62 @@
+"""Relative pose of two views, and rotations as yaw, pitch and roll.
+
+Convention of VLM3's pose task, on OpenCV axes: `R = Ry(yaw) Rx(pitch) Rz(roll)` takes camera-2
+vectors into camera 1; yaw > 0 turns right, pitch > 0 looks up, roll > 0 banks right.
+"""
+
+import math
+
+import numpy as np
+
+
+def relative_pose(c2w_1: np.ndarray, c2w_2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Expresses camera 2 in the frame of camera 1.
+
+    Args:
+        c2w_1: rigid camera-to-world matrix of the first view, [4, 4].
+        c2w_2: the same of the second view.
+
+    Returns:
+        The rotation [3, 3] that takes camera-2 vectors into camera 1, and camera 2's centre in
+        camera 1's frame [3], metres.
+    """
+    c2w_1, c2w_2 = np.asarray(c2w_1, np.float64), np.asarray(c2w_2, np.float64)
+    world_to_1 = c2w_1[:3, :3].T
+    return world_to_1 @ c2w_2[:3, :3], world_to_1 @ (c2w_2[:3, 3] - c2w_1[:3, 3])
+
+
+def from_yaw_pitch_roll(yaw: float, pitch: float, roll: float) -> np.ndarray:
+    """Builds the rotation [3, 3] from degrees."""
+    (sy, cy), (sp, cp), (sr, cr) = (
+        (math.sin(math.radians(angle)), math.cos(math.radians(angle)))
+        for angle in (yaw, pitch, roll)
+    )
+    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    about_x = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+    about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
+    return about_y @ about_x @ about_z
+
+
+def yaw_pitch_roll(rotation: np.ndarray) -> tuple[float, float, float]:
+    """Splits a rotation [3, 3] into degrees: yaw, roll in (-180, 180], pitch in [-90, 90].
+
+    Looking straight up or down leaves only the sum of yaw and roll defined; roll is 0 there.
+    """
+    r = np.asarray(rotation, np.float64)
+    cos_pitch = math.hypot(r[0, 2], r[2, 2])
+    pitch = math.atan2(-r[1, 2], cos_pitch)
+    if cos_pitch > 1e-9:
+        yaw, roll = math.atan2(r[0, 2], r[2, 2]), math.atan2(r[1, 0], r[1, 1])
+    else:
+        yaw, roll = math.atan2(-r[2, 0], r[0, 0]), 0.0
+    return math.degrees(yaw), math.degrees(pitch), math.degrees(roll)
+
+
+def rotation_angle_degrees(rotation: np.ndarray) -> float:
+    """Total angle of a rotation [3, 3], degrees in [0, 180]."""
+    r = np.asarray(rotation, np.float64)
+    # Half the angle from its sine, |R - I| / sqrt(8), and cosine: arccos of the trace alone would
+    # lose half the digits of small angles.
+    half_sine = np.linalg.norm(r - np.eye(3)) / math.sqrt(8)
+    half_cosine = math.sqrt(max((1 + np.trace(r)) / 4, 0.0))
+    return math.degrees(2 * math.atan2(half_sine, half_cosine))
