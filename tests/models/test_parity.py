@@ -66,6 +66,7 @@ def test_every_layer_equals_transformers(case):
     assert difference < TOLERANCE, where
 
 
+@pytest.mark.parametrize("case", ["tied"], indirect=True)
 def test_rematerialisation_changes_no_gradient(case):
     config, params, rows, _ = case
     text_inputs, images = port_inputs(rows, config)

@@ -11,6 +11,7 @@ from vlm3_jax.models import rope
 from vlm3_jax.models.attention import attention
 from vlm3_jax.models.qwen3_vl.config import TextConfig
 from vlm3_jax.models.stack import scan_layers, stacked
+from vlm3_jax.parallel.sharding import shard_rows
 
 
 class KVCache(NamedTuple):
@@ -124,6 +125,7 @@ class DecoderLayer(nnx.Module):
         slots: jax.Array | None,
     ) -> tuple[jax.Array, KVCache | None]:
         """[B, L, D] -> [B, L, D] and the cache."""
+        x = shard_rows(x)
         attended, cache = self.attn(self.input_norm(x), angles, mask, index, cache, slots)
         x = x + attended
         return x + self.mlp(self.post_attention_norm(x)), cache

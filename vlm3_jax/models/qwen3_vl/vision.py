@@ -13,6 +13,7 @@ from vlm3_jax.models.attention import attention, image_mask
 from vlm3_jax.models.inputs import ImageInputs
 from vlm3_jax.models.qwen3_vl.config import VisionConfig
 from vlm3_jax.models.stack import scan_layers, stacked
+from vlm3_jax.parallel.sharding import shard_rows
 
 _layer_norm = partial(nnx.LayerNorm, epsilon=1e-6, use_fast_variance=False)
 
@@ -119,6 +120,7 @@ class VisionBlock(nnx.Module):
 
     def __call__(self, x: jax.Array, angles: jax.Array, mask: jax.Array) -> jax.Array:
         """[B, P, D] -> [B, P, D]."""
+        x = shard_rows(x)
         x = x + self.attn(self.norm1(x), angles, mask)
         return x + self.mlp(self.norm2(x))
 
@@ -164,6 +166,7 @@ class PatchMerger(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """[B, P, D] -> [B, P / merge^2, D of the language model]."""
+        x = shard_rows(x)
         if self.norm_after_merge:
             x = self.norm(x.reshape(x.shape[0], -1, self.merged_size))
         else:

@@ -1,0 +1,72 @@
+"""The device mesh: data parallel, fully sharded and tensor parallel axes."""
+
+import math
+from dataclasses import dataclass
+
+import jax
+from jax.experimental import mesh_utils
+from jax.sharding import AxisType, Mesh
+
+from vlm3_jax.errors import BadInput
+
+AXES = ("data", "fsdp", "tensor")
+BATCH_AXES = ("data", "fsdp")
+
+
+@dataclass(frozen=True)
+class MeshConfig:
+    """Sizes of the mesh axes; one of them may be -1 and takes the devices that the others leave."""
+
+    data: int = 1
+    """Copies of the model; each reads its own rows."""
+    fsdp: int = -1
+    """Devices that share one copy of parameters and optimizer state; each reads its own rows."""
+    tensor: int = 1
+    """Devices that split the matrix products of the same rows."""
+
+
+def make_mesh(
+    data: int = 1, fsdp: int = -1, tensor: int = 1, devices: list[jax.Device] | None = None
+) -> Mesh:
+    """Lays the devices (default: all) out as a mesh; one size may be -1 and takes the rest.
+
+    Raises:
+        BadInput: a size is no size, or the sizes do not multiply to the number of devices.
+    """
+    devices = jax.devices() if devices is None else devices
+    sizes = (data, fsdp, tensor)
+    named = f"config.mesh (data {data}, fsdp {fsdp}, tensor {tensor})"
+    if any(size == 0 or size < -1 for size in sizes) or sizes.count(-1) > 1:
+        raise BadInput(f"{named} needs positive sizes, of which one may be -1 to take the rest.")
+    fixed = math.prod(size for size in sizes if size != -1)
+    if len(devices) % fixed or (-1 not in sizes and fixed != len(devices)):
+        raise BadInput(
+            f"{named} does not fit {len(devices)} devices: make the sizes multiply to"
+            f" {len(devices)}, or set one to -1."
+        )
+    shape = tuple(len(devices) // fixed if size == -1 else size for size in sizes)
+    grid = mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)
+    return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * len(AXES))
+
+
+def check_batch_size(mesh: Mesh, batch_size: int) -> None:
+    """Checks that rows divide evenly among devices, and that every process has rows of its own.
+
+    Raises:
+        BadInput: the numbers do not divide; it names them and the nearest batch sizes that work.
+    """
+    ways = math.prod(mesh.shape[axis] for axis in BATCH_AXES)
+    if ways % jax.process_count():
+        raise BadInput(
+            f"config.mesh splits a batch {ways} ways (data {mesh.shape['data']} x fsdp"
+            f" {mesh.shape['fsdp']}), which {jax.process_count()} processes cannot share evenly:"
+            " lower config.mesh.tensor."
+        )
+    if batch_size % ways:
+        lower, upper = batch_size // ways * ways, -(-batch_size // ways) * ways
+        remedy = f"{upper}" if lower == 0 else f"{lower} or {upper}"
+        raise BadInput(
+            f"config.batch_size is {batch_size}, which does not divide by {ways} (data"
+            f" {mesh.shape['data']} x fsdp {mesh.shape['fsdp']}): use {remedy}, or another"
+            " config.mesh."
+        )
