@@ -1,4 +1,4 @@
-"""Loads a folder onto a mesh of fsdp 4 x tensor 2 and writes it again; started by `test_sharded`.
+"""Loads a folder onto a mesh of 8 devices and writes it again; started by `test_sharded`.
 
 Prints how many bytes of the weights this process read.
 """
@@ -37,29 +37,29 @@ class CountingWeights(safetensors_files.WeightFiles):
         return Counting()
 
 
-def main(src: Path, dst: Path) -> None:
+def main(src: Path, dst: Path, copies: int) -> None:
     initialize()
     load.WeightFiles = CountingWeights
-    mesh = make_mesh(data=1, fsdp=4, tensor=2)
+    mesh = make_mesh(data=copies, fsdp=-1, tensor=2)
     shardings = param_shardings(abstract_params(Qwen3VLConfig.from_folder(src)), mesh)
 
     assets, params = load_params(src, shardings)
     print(f"read {CountingWeights.read} bytes")
-    check_placement(params, shardings)
+    check_placement(params, shardings, copies)
     save_hf(params, assets, dst / "from_hf", max_shard_bytes=500_000)
 
     save_params_folder(params, assets, dst / "ours")
     assets, params = load_params(dst / "ours", shardings)
-    check_placement(params, shardings)
+    check_placement(params, shardings, copies)
     save_hf(params, assets, dst / "from_ours")
 
 
-def check_placement(params, shardings) -> None:
+def check_placement(params, shardings, copies: int) -> None:
     assert jax.tree.map(lambda leaf: leaf.sharding, params) == shardings
     kernel = params["text"]["layers"]["mlp"]["up_proj"]["kernel"]
-    assert kernel.addressable_shards[0].data.size * 8 == kernel.size
+    assert kernel.addressable_shards[0].data.size * (8 // copies) == kernel.size
     assert all(np.asarray(shard.data).any() for shard in kernel.addressable_shards)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

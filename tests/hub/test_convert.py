@@ -59,7 +59,6 @@ def test_type_and_file_size_are_settings(tiny_hf, tmp_path):
     [
         ("bad", "new", "missing (1): model.language_model.norm.weight"),
         ("good", "full", "exists and is not empty"),
-        ("none", "new", "does not exist"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(tiny_hf, tmp_path, src, dst, part):

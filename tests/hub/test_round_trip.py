@@ -1,3 +1,4 @@
+import itertools
 import json
 from pathlib import Path
 
@@ -120,20 +121,21 @@ def test_files_follow_the_limit_and_the_index_names_them(tiny_hf, tmp_path):
         f"model-{i:05d}-of-{len(names):05d}.safetensors" for i in range(1, len(names) + 1)
     ]
     assert sorted(set(index["weight_map"].values())) == names
-    total = 0
+    sizes = []
     for file_name in names:
         with safe_open(tmp_path / "out" / file_name, "numpy") as file:
             assert file.metadata() == {"format": "pt"}
             size = sum(file.get_tensor(name).nbytes for name in file.keys())  # noqa: SIM118
             assert all(index["weight_map"][name] == file_name for name in file.keys())  # noqa: SIM118
-        assert size <= 300_000
-        total += size
-    assert index["metadata"]["total_size"] == total
+        sizes.append(size)
+    assert max(sizes) <= 300_000
+    assert all(a + b > 300_000 for a, b in itertools.pairwise(sizes))  # None is split in vain.
+    assert index["metadata"]["total_size"] == sum(sizes)
 
 
 def test_assets_go_along_and_the_rest_stays(tiny_hf, tmp_path):
     folder = copy_assets(tiny_hf, tmp_path / "hf")
-    write_tensors(folder, read_tensors(tiny_hf))
+    write_tensors(folder, read_tensors(tiny_hf), FILES)
     (folder / "LICENSE").write_text("free")
     (folder / "README.md").write_text("of the original model")
     (folder / "pytorch_model.bin").write_bytes(b"old")

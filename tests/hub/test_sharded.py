@@ -46,17 +46,19 @@ def run_processes(count: int, *arguments: str) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("processes", [1, 2])
-def test_shards_are_read_where_they_live_and_written_whole(tiny_hf_untied, tmp_path, processes):
+@pytest.mark.parametrize(("processes", "copies"), [(1, 2), (2, 1)])
+def test_shards_are_read_where_they_live_and_written_whole(
+    tiny_hf_untied, tmp_path, processes, copies
+):
     folder = copy_assets(tiny_hf_untied, tmp_path / "hf")
     tensors = random_bits(reference_shapes(folder), "bfloat16")
     write_tensors(folder, tensors, FILES)
 
-    outputs = run_processes(processes, str(folder), str(tmp_path))
+    outputs = run_processes(processes, str(folder), str(tmp_path), str(copies))
 
     assert_same_bits(read_tensors(tmp_path / "from_hf"), tensors)
     assert_same_bits(read_tensors(tmp_path / "from_ours"), tensors)
-    # Each process reads its part once, and the little that is not sharded.
+    # Each process reads its part, once for all its copies, and the little that is not sharded.
     total = sum(array.nbytes for name, array in tensors.items() if "patch_embed" not in name)
     for output in outputs:
         read = int(re.search(r"read (\d+) bytes", output).group(1))

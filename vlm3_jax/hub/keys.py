@@ -167,6 +167,22 @@ def hf_keys(config: Qwen3VLConfig) -> dict[str, Shape]:
     return {name: p.hf_shape for p in parameters(config) for name in p.hf_names}
 
 
+def differences(found: dict[str, Shape], expected: dict[str, Shape]) -> list[str]:
+    """How two tables of shapes differ, in words that name every tensor; empty if they agree."""
+    misfits = {
+        "missing": [name for name in expected if name not in found],
+        "extra": [name for name in found if name not in expected],
+        "wrong shape": [
+            f"{name} is {list(found[name])} and should be {list(shape)}"
+            for name, shape in expected.items()
+            if name in found and tuple(found[name]) != tuple(shape)
+        ],
+    }
+    return [
+        f"{kind} ({len(names)}): {', '.join(names)}" for kind, names in misfits.items() if names
+    ]
+
+
 def flatten(params: Params) -> dict[str, Any]:
     """Nested dict -> {"text/embed/embedding": leaf}."""
     leaves = jax.tree_util.tree_leaves_with_path(params)

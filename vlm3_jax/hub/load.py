@@ -1,6 +1,6 @@
 """Import of a Hugging Face folder, streamed slice by slice to where the parameters live."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from vlm3_jax.hub.keys import (
     LM_HEAD,
     Index,
     Parameter,
+    differences,
     flatten,
     hf_keys,
     parameters,
@@ -61,7 +62,7 @@ def load_hf(src: str | Path, shardings: Any = None, dtype: Any = None) -> Params
     return unflatten(leaves)
 
 
-def placement(shardings: Any) -> Any:
+def placement(shardings: Any) -> Callable[[str], Sharding]:
     """Path of a parameter -> its sharding; the first local device where `shardings` is None."""
     if shardings is None:
         local = SingleDeviceSharding(jax.local_devices()[0])
@@ -76,13 +77,13 @@ def _load(parameter: Parameter, weights: WeightFiles, sharding: Sharding, dtype:
     def shard(index: Index) -> np.ndarray:
         key = tuple((part.start, part.stop) for part in index)
         if key not in shards:
-            shards[key] = read(parameter, weights, index, dtype)
+            shards[key] = _read(parameter, weights, index, dtype)
         return shards[key]
 
     return jax.make_array_from_callback(parameter.shape, sharding, shard, dtype=dtype)
 
 
-def read(parameter: Parameter, weights: WeightFiles, index: Index, dtype: np.dtype) -> np.ndarray:
+def _read(parameter: Parameter, weights: WeightFiles, index: Index, dtype: np.dtype) -> np.ndarray:
     """One slice of a parameter, assembled from the layers it spans."""
     shape = [len(range(size)[part]) for size, part in zip(parameter.shape, index, strict=True)]
     out = np.empty(shape, dtype)
@@ -108,38 +109,18 @@ def _check(folder: Path, weights: WeightFiles, config: Qwen3VLConfig) -> None:
     if LM_HEAD not in expected and LM_HEAD in stored and EMBEDDING in stored:
         _check_tied_head(folder, weights)
         del stored[LM_HEAD]
-    problems = [
-        *differences({name: tensor.shape for name, tensor in stored.items()}, expected),
-        *_listed("not " + ", ".join(DTYPES), _other_types(stored)),
-        *weights.problems,
+    problems = differences({name: tensor.shape for name, tensor in stored.items()}, expected)
+    problems += [
+        f"{name} is {tensor.dtype} and not one of {', '.join(DTYPES)}"
+        for name, tensor in stored.items()
+        if tensor.dtype not in DTYPES
     ]
+    problems += weights.problems
     if problems:
         raise BadInput(
             f"{folder} does not fit its config.json: {'; '.join(problems)}: fetch the folder again"
             " or correct its config.json."
         )
-
-
-def differences(found: dict[str, tuple], expected: dict[str, tuple]) -> list[str]:
-    """How two tables of shapes differ, in words, naming every tensor; empty if they agree."""
-    wrong = [
-        f"{name} is {list(found[name])} and should be {list(shape)}"
-        for name, shape in expected.items()
-        if name in found and tuple(found[name]) != tuple(shape)
-    ]
-    return [
-        *_listed("missing", [name for name in expected if name not in found]),
-        *_listed("extra", [name for name in found if name not in expected]),
-        *_listed("wrong shape", wrong),
-    ]
-
-
-def _listed(title: str, names: list[str]) -> list[str]:
-    return [f"{title} ({len(names)}): {', '.join(names)}"] if names else []
-
-
-def _other_types(stored: dict[str, Any]) -> list[str]:
-    return [f"{name} is {t.dtype}" for name, t in stored.items() if t.dtype not in DTYPES]
 
 
 def _check_tied_head(folder: Path, weights: WeightFiles) -> None:
