@@ -24,8 +24,12 @@ class Camera:
     height: int
 
     @classmethod
-    def from_array(cls, values: Sequence[float] | np.ndarray) -> "Camera":
+    def from_array(cls, values: Sequence[float] | np.ndarray, name: str = "intrinsics") -> "Camera":
         """Reads `fx, fy, cx, cy, W, H`, the order of DepthLM's JSONL files.
+
+        Args:
+            values: the six numbers.
+            name: what they belong to, for the error.
 
         Raises:
             BadInput: there are not six numbers, or W or H is not a whole number.
@@ -33,7 +37,7 @@ class Camera:
         values = [float(value) for value in values]
         if len(values) != 6 or not all(size.is_integer() for size in values[4:]):
             raise BadInput(
-                f"intrinsics {values} are not fx, fy, cx, cy, W, H with a whole width and height."
+                f"{name}: {values} are not fx, fy, cx, cy, W, H with a whole width and height."
             )
         return cls(*values[:4], width=int(values[4]), height=int(values[5]))
 

@@ -1,0 +1,182 @@
+import dataclasses
+import io
+import itertools
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.tfds_builders.reading import read_split
+from tfds_builders.synthetic_rooms.examples import (
+    correspondences,
+    decode_depth,
+    generate,
+    render_scene,
+    scene_examples,
+)
+from tfds_builders.synthetic_rooms.solids import distance
+from tfds_builders.synthetic_rooms.synthetic_rooms_dataset_builder import Builder, RoomsConfig
+from vlm3_jax.geometry.camera import Camera, project, unproject
+from vlm3_jax.geometry.correspondence import correspond, covisibility, reproject
+
+
+def tiny(config: str, **changes):
+    """A config's recipe with two training scenes and one for validation."""
+    recipe = Builder.builder_configs[config].recipe
+    changes = {"scenes": {"train": 2, "validation": 1}, "views": 4, "lenses": 2} | changes
+    return dataclasses.replace(recipe, **changes)
+
+
+def build_tiny(config: str, folder) -> str:
+    builder = Builder(config=RoomsConfig(name="tiny", recipe=tiny(config)), data_dir=folder)
+    builder.download_and_prepare(download_dir=folder / "downloads")
+    return builder.data_dir
+
+
+def to_world(camera, c2w, xy, z):
+    return unproject(camera, xy, z) @ c2w[:3, :3].T + c2w[:3, 3]
+
+
+@pytest.fixture(scope="module")
+def views_folder(tmp_path_factory):
+    return build_tiny("views", tmp_path_factory.mktemp("views"))
+
+
+@pytest.fixture(scope="module")
+def pairs_folder(tmp_path_factory):
+    return build_tiny("pairs", tmp_path_factory.mktemp("pairs"))
+
+
+def test_views_read_back(views_folder):
+    train, validation = (read_split(views_folder, split) for split in ("train", "validation"))
+    assert (len(train), len(validation)) == (8, 4)
+    scenes = [{record["scene"] for record in split} for split in (train, validation)]
+    assert not scenes[0] & scenes[1]
+    for record in train + validation:
+        assert record["label_kind"] == b"z" and record["dataset"] == b"synthetic_rooms"
+        assert int(record["frame"]) == record["view"] < 4
+        image = Image.open(io.BytesIO(record["image"]))
+        assert image.size == (320, 240) and image.mode == "RGB"
+        camera = Camera.from_array(record["intrinsics"])
+        assert (camera.width, camera.height) == image.size and 200 <= camera.fx <= 420
+        c2w = record["camera_to_world"]
+        np.testing.assert_allclose(c2w[:3, :3] @ c2w[:3, :3].T, np.eye(3), atol=1e-12)
+        assert len(record["boxes_xyxy"]) == len(record["object_names"])
+        assert record["boxes_xyxy"].shape[1:] == (4,)
+    names = [name.decode() for record in train for name in record["object_names"]]
+    assert names and all(name.split()[1] in ("box", "ball", "cylinder") for name in names)
+
+
+def test_points_agree_with_the_depth_map(views_folder):
+    for record in read_split(views_folder, "train"):
+        depth = decode_depth(record["depth_map"])
+        x, y = record["points_xy"].astype(int).T
+        assert len(x) == 100
+        assert x.min() >= 5 and x.max() < 315 and y.min() >= 5 and y.max() < 235
+        np.testing.assert_allclose(record["depth_m"], depth[y, x], atol=5.1e-4)
+
+
+def test_pairs_read_back(pairs_folder):
+    records = read_split(pairs_folder, "train")
+    assert records
+    for record in records:
+        assert record["scale_type"] == b"metric" and record["frame"].count(b"-") == 1
+        assert len(record["corr"]) >= 10 and (record["covisibility"] >= 0.25).all()
+        depths = [decode_depth(record[f"depth_map{side}"]) for side in "12"]
+        poses = [record[f"c2w{side}"] for side in "12"]
+        cameras = [
+            Camera(k[0, 0], k[1, 1], k[0, 2], k[1, 2], 320, 240)
+            for k in (record["K1"], record["K2"])
+        ]
+        assert Image.open(io.BytesIO(record["image1"])).size == (320, 240)
+        # The same world point, as far as millimetres of depth tell.
+        xy_1, xy_2 = record["corr"][:, :2], record["corr"][:, 2:]
+        z = depths[0][xy_1[:, 1].astype(int), xy_1[:, 0].astype(int)]
+        landed, _ = reproject(xy_1, z, *cameras, *poses)
+        np.testing.assert_allclose(landed, xy_2, atol=1.0)
+        expected = covisibility(*depths, *cameras, *poses)
+        assert record["covisibility"][0] == pytest.approx(expected, abs=0.01)
+
+
+def test_correspondences_are_the_same_visible_world_point():
+    # Sight is checked by walking along it with `distance`, which the renderer never uses.
+    checked = 0
+    for index in range(3):
+        rng, scene, views = render_scene(tiny("pairs"), "train", index)
+        solids = [thing for thing in scene.solids if thing.name]
+        for one, two in itertools.pairwise(views):
+            found = correspondences(rng, scene, one, two, 40).astype(np.float64)
+            if not len(found):
+                continue
+            x, y = found[:, :2].astype(int).T
+            world = to_world(one.camera, one.c2w, found[:, :2], one.depth[y, x])
+            landed, z_2 = project(two.camera, (world - two.c2w[:3, 3]) @ two.c2w[:3, :3])
+            # A point on the outer half of an edge pixel is moved to its centre.
+            landed = np.clip(landed, 0, [319, 239])
+            np.testing.assert_allclose(landed, found[:, 2:], atol=1e-2)
+            assert (z_2 > 0).all()
+            way = world - two.c2w[:3, 3]
+            for share in np.linspace(0, 1 - 0.01 / np.linalg.norm(way, axis=1), 60):
+                points = (two.c2w[:3, 3] + share[:, None] * way).T
+                for thing in solids:
+                    assert (distance(thing, points) > 0).all()
+            checked += len(found)
+    assert checked > 50
+
+
+def test_occlusion_by_depth_agrees_with_walking_along_the_sight():
+    agree, hidden = [], 0
+    for index in range(3):
+        _, scene, views = render_scene(tiny("views"), "train", index)
+        solids = [thing for thing in scene.solids if thing.name]
+        one, two = views[0], views[1]
+        x, y = (grid.ravel() for grid in np.meshgrid(np.arange(6, 320, 14), np.arange(6, 240, 14)))
+        xy, z = np.stack([x, y], -1), one.depth[y, x]
+        pose = one.camera, two.camera, one.c2w, two.c2w
+        _, seen = correspond(xy, z, *pose, two.depth)
+        landed, _ = reproject(xy, z, *pose)
+        with np.errstate(invalid="ignore"):
+            inside = np.all((landed >= 0) & (landed <= [319, 239]), axis=1)
+        way = to_world(one.camera, one.c2w, xy, z) - two.c2w[:3, 3]
+        blocked = np.zeros(len(xy), bool)
+        for share in np.linspace(0, 1 - 0.05 / np.linalg.norm(way, axis=1), 80):
+            points = (two.c2w[:3, 3] + share[:, None] * way).T
+            for thing in solids:
+                blocked |= distance(thing, points) == 0
+        agree.append((seen == ~blocked)[inside])
+        hidden += int(blocked[inside].sum())
+    assert hidden > 20
+    assert np.concatenate(agree).mean() > 0.95
+
+
+def same(one: list, two: list) -> bool:
+    return len(one) == len(two) and all(
+        a[0] == b[0] and all(np.array_equal(a[1][key], b[1][key]) for key in a[1])
+        for a, b in zip(one, two, strict=True)
+    )
+
+
+@pytest.mark.parametrize("config", ["quickstart", "pairs"])
+def test_records_do_not_depend_on_the_number_of_processes(config):
+    recipe = tiny(config, scenes={"train": 3, "validation": 1}, views=3)
+    alone = list(generate(recipe, "train", num_processes=1))
+    assert alone and same(alone, list(generate(recipe, "train", num_processes=2)))
+
+
+def test_a_scene_depends_on_its_split_and_number_only():
+    recipe = tiny("quickstart")
+    first = scene_examples(recipe, "train", 1)
+    assert same(first, scene_examples(tiny("quickstart", scenes={"train": 9}), "train", 1))
+    images = {example["image"] for _, example in first}
+    for other in (("train", 0), ("validation", 1)):
+        assert not images & {example["image"] for _, example in scene_examples(recipe, *other)}
+
+
+def test_quickstart_records_are_what_a_tiny_model_reads(tmp_path):
+    folder = build_tiny("quickstart", tmp_path)
+    records = read_split(folder, "validation")
+    assert len(records) == 4
+    for record in records:
+        assert Image.open(io.BytesIO(record["image"])).size == (128, 96)
+        assert record["intrinsics"].tolist() == [100, 100, 63.5, 47.5, 128, 96]
+        assert 10 <= len(record["points_xy"]) <= 20

@@ -1,0 +1,221 @@
+"""The records of a scene: drawn, rendered and encoded from its split and number alone."""
+
+import io
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tfds_builders.synthetic_rooms.lighting import bake
+from tfds_builders.synthetic_rooms.raycast import depth_at
+from tfds_builders.synthetic_rooms.scene import Scene, furnished_room, plain_room
+from tfds_builders.synthetic_rooms.views import (
+    View,
+    random_camera,
+    random_pixels,
+    random_pose,
+    take,
+)
+from vlm3_jax.geometry.correspondence import correspond, covisibility, reproject
+
+NAME = "synthetic_rooms"
+# Scenes of one split never appear in another: the split is part of a scene's seed.
+SPLIT_SEEDS = {"train": 0, "validation": 1}
+# A pair is kept when each view sees this share of the other, and enough points correspond.
+MIN_COVISIBILITY, MIN_CORRESPONDENCES = 0.25, 10
+# Metres by which the surface at a corresponding pixel may miss the point.
+EXACT = 2e-3
+# Below this many scenes, starting processes takes longer than they save.
+SCENES_WORTH_PROCESSES = 16
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the records of a config are made of.
+
+    Attributes:
+        kind: 'views' for single views with the depth of points, 'pairs' for pairs of views.
+        furnished: rooms with lamps and textures, or plain ones lit by the camera.
+        width: of the images, pixels.
+        height: of the images, pixels.
+        focals: shortest and longest focal length, pixels.
+        median_depths: least and most of a view's wanted median depth, metres.
+        margin: share of the room along its walls that no camera looks at.
+        off_centre: most by which the principal point leaves the centre, as a share of the size.
+        scenes: number of scenes of each split.
+        views: taken of each scene.
+        points: labelled in each view, or looked for in each pair.
+        lenses: cameras that share the views of a scene.
+        max_pairs: most pairs kept of a scene.
+    """
+
+    kind: str
+    furnished: bool
+    width: int
+    height: int
+    focals: tuple[float, float]
+    median_depths: tuple[float, float]
+    margin: float
+    off_centre: float
+    scenes: dict[str, int]
+    views: int
+    points: int
+    lenses: int = 3
+    max_pairs: int = 8
+
+
+def generate(
+    recipe: Recipe, split: str, num_processes: int | None = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields the records of a split, the same whatever the number of processes.
+
+    Args:
+        recipe: what to make.
+        split: a key of `recipe.scenes`.
+        num_processes: that render; None for one a core.
+    """
+    scenes = range(recipe.scenes[split])
+    of_scene = partial(scene_examples, recipe, split)
+    if num_processes is None:
+        num_processes = _num_cores() if len(scenes) >= SCENES_WORTH_PROCESSES else 1
+    if num_processes == 1:
+        for index in scenes:
+            yield from of_scene(index)
+        return
+    # Spawned, for a process with running threads cannot be forked safely.
+    with ProcessPoolExecutor(num_processes, mp_context=get_context("spawn")) as pool:
+        for examples in pool.map(of_scene, scenes, chunksize=4):
+            yield from examples
+
+
+def scene_examples(recipe: Recipe, split: str, index: int) -> list[tuple[str, dict[str, Any]]]:
+    """Draws, renders and encodes all records of one scene, with their keys."""
+    rng, scene, views = render_scene(recipe, split, index)
+    name = f"{split}_{index:05d}"
+    if recipe.kind == "views":
+        examples = [_view_example(rng, recipe, view, i, name) for i, view in enumerate(views)]
+    else:
+        examples = _pair_examples(rng, recipe, scene, views, name)
+    return [(f"{name}/{example['frame']}", example) for example in examples]
+
+
+def render_scene(
+    recipe: Recipe, split: str, index: int
+) -> tuple[np.random.Generator, Scene, list[View]]:
+    """Draws a scene and takes its views; the generator goes on to draw its points."""
+    rng = np.random.default_rng([SPLIT_SEEDS[split], index])
+    scene = furnished_room(rng) if recipe.furnished else plain_room(rng)
+    maps = bake(scene) if recipe.furnished else None
+    cameras = [
+        random_camera(rng, recipe.width, recipe.height, recipe.focals, recipe.off_centre)
+        for _ in range(recipe.lenses)
+    ]
+    views = []
+    for number in range(recipe.views):
+        camera = cameras[number % recipe.lenses]
+        pose = random_pose(rng, scene, camera, recipe.median_depths, recipe.margin)
+        views.append(take(scene, maps, camera, pose))
+    return rng, scene, views
+
+
+def _view_example(rng, recipe: Recipe, view: View, number: int, scene_name: str) -> dict[str, Any]:
+    points = random_pixels(rng, view.camera, recipe.points)
+    return {
+        "image": _png(view.image),
+        "intrinsics": view.camera.to_array(),
+        "points_xy": points.astype(np.float32),
+        "depth_m": view.depth[points[:, 1], points[:, 0]],
+        "label_kind": "z",
+        "dataset": NAME,
+        "scene": scene_name,
+        "frame": f"{number:02d}",
+        "view": number,
+        "depth_map": encode_depth(view.depth),
+        "camera_to_world": view.c2w,
+        "boxes_xyxy": view.boxes_xyxy,
+        "object_names": list(view.names),
+    }
+
+
+def _pair_examples(rng, recipe: Recipe, scene: Scene, views: list[View], name: str) -> list[dict]:
+    files = [(_png(view.image), encode_depth(view.depth)) for view in views]
+    examples = []
+    for first, second in combinations(range(len(views)), 2):
+        if len(examples) == recipe.max_pairs:
+            break
+        if rng.random() < 0.5:  # Either may come first.
+            first, second = second, first
+        one, two = views[first], views[second]
+        overlap = [_covisibility(one, two), _covisibility(two, one)]
+        if min(overlap) < MIN_COVISIBILITY:
+            continue
+        matches = correspondences(rng, scene, one, two, recipe.points)
+        if len(matches) < MIN_CORRESPONDENCES:
+            continue
+        example = {
+            "covisibility": np.array(overlap, np.float32),
+            "corr": matches,
+            "scale_type": "metric",
+            "dataset": NAME,
+            "scene": name,
+            "frame": f"{first:02d}-{second:02d}",
+        }
+        for side, index in (("1", first), ("2", second)):
+            example["image" + side], example["depth_map" + side] = files[index]
+            example["K" + side] = views[index].camera.matrix
+            example["c2w" + side] = views[index].c2w
+        examples.append(example)
+    return examples
+
+
+def _covisibility(one: View, two: View) -> float:
+    return covisibility(one.depth, two.depth, one.camera, two.camera, one.c2w, two.c2w)
+
+
+def correspondences(
+    rng: np.random.Generator, scene: Scene, one: View, two: View, count: int
+) -> np.ndarray:
+    """Finds up to `count` whole pixels of view 1 and where view 2 sees the same surface points.
+
+    Returns:
+        x1, y1, x2, y2 a row, float32 [M, 4].
+    """
+    xy_1 = np.unique(random_pixels(rng, one.camera, 4 * count), axis=0)
+    rng.shuffle(xy_1)
+    z = one.depth[xy_1[:, 1], xy_1[:, 0]]
+    cameras = one.camera, two.camera, one.c2w, two.c2w
+    xy_2, seen = correspond(xy_1, z, *cameras, two.depth)
+    xy_1, z, xy_2 = xy_1[seen], z[seen], xy_2[seen]
+    # Pixels beside an occluder can agree by tolerance: a ray of the exact pixel settles it.
+    _, z_2 = reproject(xy_1, z, *cameras)
+    exact = np.abs(depth_at(scene, two.camera, two.c2w, xy_2) - z_2) < EXACT
+    return np.hstack([xy_1, xy_2])[exact][:count].astype(np.float32)
+
+
+def encode_depth(depth: np.ndarray) -> bytes:
+    """Encodes metres [H, W] as a 16-bit PNG of millimetres."""
+    return _png(np.rint(depth * 1000).astype(np.uint16))
+
+
+def decode_depth(data: bytes) -> np.ndarray:
+    """Inverse of `encode_depth` up to half a millimetre, float32 [H, W]."""
+    return np.asarray(Image.open(io.BytesIO(data)), np.float32) / 1000
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format="PNG", compress_level=3)
+    return file.getvalue()
+
+
+def _num_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
