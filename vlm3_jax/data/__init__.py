@@ -1,0 +1,1 @@
+"""From a stored record to the padded arrays of a compiled step."""

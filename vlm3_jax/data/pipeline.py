@@ -1,0 +1,118 @@
+"""The Grain loader: records drawn, asked about, encoded and batched, in worker processes."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import grain
+import numpy as np
+from absl import flags
+
+from vlm3_jax.data.batch import pad
+from vlm3_jax.data.depth_samples import DepthSampling, training_sample
+from vlm3_jax.data.encoder import Encoded, Encoder, QuestionMode
+from vlm3_jax.data.records import DepthRecord
+from vlm3_jax.data.sources import open_source
+from vlm3_jax.errors import BadInput
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What a run is trained on."""
+
+    data_dir: str
+    """Folder that datasets were built into."""
+    name: str
+    """The dataset, with its TFDS config if it has any: `synthetic_rooms/views`."""
+    max_tokens: int
+    """Tokens of a row; shorter ones are padded, a longer one is an error that names it."""
+    max_patches: int
+    """Image patches of a row, likewise; a multiple of a merge block's patches."""
+    split: str = "train"
+    sampling: DepthSampling = DepthSampling()  # noqa: RUF009 (it is frozen)
+    questions: QuestionMode = "turns"
+    """`turns`: the questions on an image are one conversation, each sees the earlier ones.
+    `independent`: each sees the image and itself alone, as at evaluation."""
+    num_workers: int = 0
+    """Worker processes, each of which makes whole batches; 0 makes them in threads instead. What
+    the batches hold does not depend on it, but a run can only resume with the same number."""
+
+    def __post_init__(self):
+        for name, least in (("max_tokens", 1), ("max_patches", 1), ("num_workers", 0)):
+            if getattr(self, name) < least:
+                raise BadInput(f"{name} is {getattr(self, name)}, but must be at least {least}.")
+
+
+def train_iterator(
+    config: DataConfig,
+    encoder: Encoder,
+    *,
+    batch_size: int,
+    seed: int,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> grain.DatasetIterator:
+    """Endless batches of this process's rows; every epoch is shuffled anew.
+
+    The rows of the global batch and their order are the same for any number of processes and
+    workers. The state of the iterator is exact: saved and restored, it goes on with the next batch.
+
+    Args:
+        config: what to read.
+        encoder: of the model to be trained.
+        batch_size: rows of the global batch, a multiple of `process_count`.
+        seed: of the order and of the points drawn.
+        process_index: which of the global batch's equal runs of rows are this process's.
+        process_count: how many processes share a batch.
+
+    Returns:
+        Iterator over `Batch`; close it after use.
+
+    Raises:
+        BadInput: the dataset is missing, or a setting cannot be used; while iterating, a record
+            cannot be used or does not fit the budgets.
+    """
+    block = encoder.image_processor.merge_size**2
+    if config.max_patches % block:
+        raise BadInput(f"max_patches is {config.max_patches}, but must be a multiple of {block}.")
+    if batch_size % process_count:
+        raise BadInput(f"batch_size is {batch_size}, which {process_count} processes do not share.")
+    source = open_source(config.data_dir, config.name, config.split)
+    # All that is random is fixed by a row's place in the global order, before the rows are divided.
+    rows = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
+    rows = rows.random_map(partial(_encode, encoder=encoder, config=config))
+    rows = grain.MapDataset.source(_ProcessRows(rows, batch_size, process_index, process_count))
+    batches = rows.batch(
+        batch_size // process_count,
+        batch_fn=partial(pad, max_tokens=config.max_tokens, max_patches=config.max_patches),
+    )
+    # Batches are large, so few are kept ready.
+    ready = batches.to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=2))
+    if config.num_workers:
+        if not flags.FLAGS.is_parsed():
+            flags.FLAGS.mark_as_parsed()  # Grain hands absl's flags to its workers.
+        ready = ready.mp_prefetch(grain.MultiprocessingOptions(num_workers=config.num_workers))
+    return iter(ready)
+
+
+def _encode(
+    record: DepthRecord, rng: np.random.Generator, *, encoder: Encoder, config: DataConfig
+) -> Encoded:
+    return encoder.encode(training_sample(record, config.sampling, rng), config.questions)
+
+
+@dataclass(frozen=True)
+class _ProcessRows:
+    """One process's rows of every global batch: a run of neighbours, as devices hold them."""
+
+    rows: grain.MapDataset
+    batch_size: int
+    process_index: int
+    process_count: int
+
+    def __len__(self) -> int:
+        return len(self.rows) // self.process_count
+
+    def __getitem__(self, index: int) -> Encoded:
+        share = self.batch_size // self.process_count
+        batch, row = divmod(index, share)
+        return self.rows[batch * self.batch_size + self.process_index * share + row]
