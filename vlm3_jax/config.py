@@ -8,6 +8,7 @@ import dataclasses
 import difflib
 import types
 import typing
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from absl import flags
@@ -42,6 +43,9 @@ class _FileParser(flags.ArgumentParser):
         self._parser, self._cls = parser, cls
 
     def parse(self, argument: str) -> ConfigDict:
+        file, _, _ = argument.partition(":")  # What follows is given to get_config.
+        if not Path(file).is_file():
+            raise ValueError(f"{file} does not exist: name a configuration file.")
         config = self._parser.parse(argument)
         _add_groups(config, self._cls)
         return config
@@ -54,20 +58,6 @@ def _add_groups(config: ConfigDict, cls: type) -> None:
                 config[name] = ConfigDict()
             if isinstance(config[name], ConfigDict):
                 _add_groups(config[name], hint)
-
-
-def parse(self, argument: str) -> ConfigDict:
-    config = self._parser.parse(argument)
-    _add_groups(config, self._cls)
-    return config
-
-
-def _add_groups(config: ConfigDict, cls: type) -> None:
-    for name, hint in typing.get_type_hints(cls).items():
-        if dataclasses.is_dataclass(hint) and isinstance(
-            config.setdefault(name, ConfigDict()), ConfigDict
-        ):
-            _add_groups(config[name], hint)
 
 
 def parse(cls: type[T], config: ConfigDict) -> T:

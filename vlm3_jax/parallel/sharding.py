@@ -10,9 +10,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from vlm3_jax.parallel.mesh import BATCH_AXES
 
 # Pattern of a parameter's path -> mesh axes of its trailing dimensions; leading ones (stacked
-# layers) stay whole. Tensor parallelism splits the output features of the first matrix of a pair and
-# the input features of the second, so a block needs one reduction. The vision tower's fused qkv would
-# be cut across q, k and v; its attention is small, so its matrices are only stored in pieces.
+# layers) stay whole. Tensor parallelism splits the output features of the first matrix of a pair
+# and the input features of the second, so a block needs one reduction. The vision tower's fused qkv
+# would be cut across q, k and v; its attention is small, so its matrices are only stored in pieces.
 RULES: tuple[tuple[str, tuple], ...] = (
     (r"text/embed/embedding", ("tensor", "fsdp")),
     (r"(q_proj|k_proj|v_proj|gate_proj|up_proj|fc1|lm_head)/kernel", ("fsdp", "tensor")),
@@ -27,8 +27,8 @@ def param_shardings(params: Any, mesh: Mesh) -> Any:
     """The `NamedSharding` of every parameter.
 
     Args:
-        params: nested dict of arrays or `jax.ShapeDtypeStruct`. Optimizer moments, whose trees repeat
-            the parameters' paths, work as well.
+        params: nested dict of arrays or `jax.ShapeDtypeStruct`; or the optimizer's moments, whose
+            trees repeat the parameters' paths.
         mesh: from `make_mesh`.
 
     Returns:

@@ -1,0 +1,68 @@
+"""Ten steps on synthetic batches; as a program, on the meshes given, with its findings as JSON."""
+
+import json
+import re
+import sys
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tests.training.synthetic import CONFIG, make_batch
+from vlm3_jax.models.functional import init_params
+from vlm3_jax.parallel.mesh import make_mesh
+from vlm3_jax.parallel.sharding import batch_sharding
+from vlm3_jax.training.optimizer import OptimizerConfig, make_optimizer, make_schedule
+from vlm3_jax.training.step import abstract_state, compile_step, new_state, train_step
+
+ROWS = 8
+OPTIMIZER = OptimizerConfig(learning_rate=1e-2, clip_norm=1.0, weight_decay=0.1)
+
+
+def prepare(mesh_sizes=(1, 1, 1), compute_dtype="float32", remat=False):
+    """The compiled step, the first state and a function that makes the batch of a step."""
+    mesh = make_mesh(*mesh_sizes)
+    schedule = make_schedule(OPTIMIZER, ROWS, 10)
+    optimizer = make_optimizer(OPTIMIZER, schedule)
+    abstract = abstract_state(CONFIG, optimizer, mesh)
+    placement = jax.tree.map(lambda leaf: leaf.sharding, abstract)
+    state = jax.jit(lambda: new_state(init_params(CONFIG, 0), optimizer), out_shardings=placement)()
+
+    def batch(step: int):
+        return jax.device_put(make_batch(np.random.default_rng(step), ROWS), batch_sharding(mesh))
+
+    step = partial(
+        train_step,
+        config=CONFIG,
+        optimizer=optimizer,
+        schedule=schedule,
+        compute_dtype=jnp.dtype(compute_dtype),
+        remat=remat,
+    )
+    return compile_step(step, abstract, batch(0), mesh), state, batch
+
+
+def ten_losses(step, state, batch):
+    losses = []
+    for i in range(10):
+        state, metrics = step(state, batch(i))
+        losses.append(float(metrics["loss"]))
+    return losses, state
+
+
+def inspect(*mesh_sizes: int) -> dict:
+    step, state, batch = prepare(mesh_sizes)
+    losses, state = ten_losses(step, state, batch)
+    shards = {
+        jax.tree_util.keystr(path, simple=True, separator="/"): leaf.addressable_shards[
+            0
+        ].data.shape
+        for path, leaf in jax.tree.leaves_with_path(state)
+    }
+    gathered = re.findall(r"= f32\[([\d,]*)\]\S* all-gather\(", step.as_text())
+    return {"losses": losses, "shards": shards, "gathered": gathered}
+
+
+if __name__ == "__main__":
+    print(json.dumps([inspect(*map(int, sizes.split(","))) for sizes in sys.argv[1:]]))

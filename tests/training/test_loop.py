@@ -1,0 +1,136 @@
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from tests.training.runs import metrics, run_config
+from vlm3_jax.errors import BadInput
+from vlm3_jax.hub import folder as hub
+from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
+from vlm3_jax.parallel.mesh import make_mesh
+from vlm3_jax.training import loop
+from vlm3_jax.training.optimizer import make_optimizer, make_schedule
+from vlm3_jax.training.step import abstract_state
+
+EXACT = ("step", "loss", "accuracy", "lr", "grad_norm", "num_supervised")
+
+
+@pytest.fixture(scope="module")
+def finished(inputs):
+    """A run of 20 steps that nothing stopped, and the names of the programs it compiled."""
+    compiled = []
+
+    def listen(event: str, duration: float, **details) -> None:
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled.append(details.get("fun_name"))
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    loop.train(run_config(inputs), inputs / "finished")
+    jax.monitoring.unregister_event_duration_listener(listen)
+    return inputs / "finished", compiled
+
+
+def test_what_a_run_leaves(finished, inputs):
+    workdir, compiled = finished
+    lines = metrics(workdir)
+    assert [line["step"] for line in lines] == list(range(1, 21))
+    assert lines[-1]["loss"] < 0.7 * lines[0]["loss"]
+    assert max(line["lr"] for line in lines) == pytest.approx(1e-2)
+    # Two questions an image; the dataset's answers have two numbers of three digits and a point.
+    assert {line["num_supervised"] for line in lines} == {8 * 2 * (3 + 2 * 4 + 1)}
+    assert all(line["samples_per_s"] > 0 and line["tokens_per_s"] > 0 for line in lines)
+    assert "mfu" not in lines[0]  # The peak of a CPU is not known.
+    assert sorted(path.name for path in (workdir / "checkpoints").iterdir()) == ["14", "20", "7"]
+    assert any(path.stat().st_size > 500 for path in (workdir / "tensorboard").iterdir())
+    assert json.loads((workdir / "config.json").read_text())["checkpoint"] == {
+        "every": 7,
+        "keep": 3,
+    }
+    assert [name for name in compiled if "train_step" in str(name)] == ["jit(train_step)"]
+
+
+def test_a_workdir_is_a_checkpoint(finished, inputs):
+    workdir, _ = finished
+    config = run_config(inputs, model__checkpoint=str(workdir), model__init="checkpoint")
+    model = Qwen3VLConfig.from_folder(workdir / "assets")
+    optimizer = make_optimizer(config.optimizer, make_schedule(config.optimizer, 8, 20))
+    state = loop._start(config, model, optimizer, abstract_state(model, optimizer, make_mesh()))
+    _, params = hub.load_params(workdir)
+    jax.tree.map(np.testing.assert_array_equal, state.params, params)
+    assert int(state.step) == 0
+
+
+def test_stopped_at_step_7_and_resumed(finished, inputs, monkeypatch):
+    workdir = inputs / "stopped"
+    config = run_config(inputs)
+    drawn = []
+
+    def interrupted(*args):
+        drawn.append(args)
+        if len(drawn) == 10:
+            raise KeyboardInterrupt
+        return to_devices(*args)
+
+    to_devices = loop._to_devices
+    monkeypatch.setattr(loop, "_to_devices", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(config, workdir)
+    monkeypatch.undo()
+    assert [line["step"] for line in metrics(workdir)] == list(range(1, 9))
+    assert [path.name for path in (workdir / "checkpoints").iterdir()] == ["7"]
+
+    loop.train(config, workdir)
+    expected = [{key: line[key] for key in EXACT} for line in metrics(finished[0])]
+    assert [{key: line[key] for key in EXACT} for line in metrics(workdir)] == expected
+
+    before = (workdir / "metrics.jsonl").read_text()
+    loop.train(config, workdir)  # Nothing is left to do.
+    assert (workdir / "metrics.jsonl").read_text() == before
+
+
+def test_another_configuration(finished, inputs):
+    changed = run_config(inputs, optimizer__learning_rate=2e-2, data__max_tokens=128, log_every=5)
+    with pytest.raises(BadInput) as error:
+        loop.train(changed, finished[0])
+    assert "config.optimizer.learning_rate (0.01 there, 0.02 here)" in str(error.value)
+    assert "config.data.max_tokens (96 there, 128 here)" in str(error.value)
+    assert "log_every" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data__split": "train[:0]"}, r"depthlm_jsonl.* 'train\[:0\]'"),
+        ({"data__name": "nothing"}, "holds no built dataset"),
+        ({"data__max_tokens": 20}, "max_tokens is 20: raise it"),
+        ({"model__checkpoint": "/nowhere/at/all"}, "/nowhere/at/all"),
+        ({"model__init": "checkpoint"}, "checkpoint.* holds no .*safetensors"),
+        ({"mesh__tensor": 2}, "does not fit 1 devices"),
+    ],
+)
+def test_bad_input_leaves_no_workdir(inputs, changes, message):
+    workdir = inputs / "runs" / "new"
+    with pytest.raises(BadInput, match=message):
+        loop.train(run_config(inputs, **changes), workdir)
+    assert not workdir.parent.exists()
+
+
+def test_folders_that_are_no_workdir(inputs, tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(BadInput, match="file is a file"):
+        loop.train(run_config(inputs), tmp_path / "file")
+    with pytest.raises(BadInput, match="is not empty and holds no training run"):
+        loop.train(run_config(inputs), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_divergence_is_not_saved(inputs, tmp_path):
+    config = run_config(inputs, optimizer__learning_rate=1e30, checkpoint__every=1)
+    with pytest.raises(BadInput, match=r"diverged at step [34]: loss .*config.optimizer.learning"):
+        loop.train(config, tmp_path / "run")
+    saved = {path.name for path in (tmp_path / "run" / "checkpoints").iterdir()}
+    logged = [line["step"] for line in metrics(tmp_path / "run")]
+    assert saved <= {str(step) for step in logged}
+    shutil.rmtree(tmp_path / "run")

@@ -1,0 +1,71 @@
+import time
+
+import jax.numpy as jnp
+import pytest
+
+from tests.training.runs import metrics
+from vlm3_jax.errors import BadInput
+from vlm3_jax.training import metrics as training_metrics
+from vlm3_jax.training.metrics import MetricsLog
+from vlm3_jax.training.workdir import Workdir
+
+
+def values(**changes: float):
+    numbers = {
+        "loss": 2.0,
+        "accuracy": 0.5,
+        "lr": 0.1,
+        "grad_norm": 3.0,
+        "num_supervised": 7.0,
+        "num_samples": 4.0,
+        "num_tokens": 100.0,
+        "flops": 3e12,
+        **changes,
+    }
+    return {name: jnp.float32(value) for name, value in numbers.items()}
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that advances by half a second when it is looked at."""
+    now = [0.0]
+
+    def perf_counter() -> float:
+        now[0] += 0.5
+        return now[0]
+
+    monkeypatch.setattr(time, "perf_counter", perf_counter)
+
+
+def test_rates_are_over_the_steps_since_the_last_line(tmp_path, clock, monkeypatch):
+    monkeypatch.setattr(training_metrics, "peak_flops", lambda device: 60e12)
+    with MetricsLog(Workdir(tmp_path), total_steps=5, every=2, first_step=1) as log:
+        for step in range(1, 6):
+            log.add(step, values(loss=step, num_tokens=100.0 * step))
+        assert [line["step"] for line in metrics(tmp_path)] == [2, 4]  # The newest still runs.
+        log.flush()
+    two, four, last = metrics(tmp_path)
+    assert two == {
+        "step": 2,
+        "loss": 2.0,
+        "accuracy": 0.5,
+        "lr": pytest.approx(0.1),
+        "grad_norm": 3.0,
+        "num_supervised": 7.0,
+        "samples_per_s": 8 / 0.5,
+        "tokens_per_s": (100 + 200) / 0.5,
+        "step_time_s": 0.25,
+        "mfu": pytest.approx(2 * 3e12 / 0.5 / 60e12),
+    }
+    assert four["tokens_per_s"] == (300 + 400) / 0.5
+    assert (last["step"], last["tokens_per_s"]) == (5, 500 / 0.5)
+
+
+@pytest.mark.parametrize("bad", [{"loss": float("nan")}, {"grad_norm": float("inf")}])
+def test_divergence(tmp_path, bad):
+    with MetricsLog(Workdir(tmp_path), total_steps=9, every=1, first_step=1) as log:
+        log.add(1, values())
+        log.add(2, values(**bad))
+        with pytest.raises(BadInput, match=r"training diverged at step 2: .*(nan|inf)"):
+            log.add(3, values())
+    assert [line["step"] for line in metrics(tmp_path)] == [1]

@@ -1,0 +1,52 @@
+"""The configuration of a training run."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from vlm3_jax.data.pipeline import DataConfig
+from vlm3_jax.errors import BadInput
+from vlm3_jax.parallel.mesh import MeshConfig
+from vlm3_jax.training.checkpoint import CheckpointConfig
+from vlm3_jax.training.optimizer import OptimizerConfig
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which model, and how it is computed."""
+
+    checkpoint: str
+    """Hugging Face folder or hub id, or a folder that `train` or `convert` wrote."""
+    init: Literal["checkpoint", "random"] = "checkpoint"
+    """Start from the checkpoint's weights, or from random ones of its shape."""
+    compute_dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    """Type of the forward and backward pass; master weights and optimizer stay in float32."""
+    remat: bool = True
+    """Recompute each layer in the backward pass instead of keeping what is inside it."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides a run."""
+
+    model: ModelConfig
+    data: DataConfig
+    optimizer: OptimizerConfig
+    total_steps: int
+    """Updates of the whole run; the learning rate reaches zero at its end."""
+    batch_size: int
+    """Rows an update, over all devices."""
+    mesh: MeshConfig = field(default_factory=MeshConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    seed: int = 0
+    """Of random weights and of the data's order and questions."""
+    log_every: int = 10
+    """Steps between two lines of metrics."""
+
+    def __post_init__(self):
+        for name in ("total_steps", "batch_size", "log_every"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"{name} is {getattr(self, name)}, but must be at least 1.")
+
+
+# What may change when a run resumes: it alters what is written, never what is learned.
+FREE_KEYS = ("log_every", "checkpoint")

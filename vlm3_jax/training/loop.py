@@ -1,0 +1,134 @@
+"""The training run, from start to end."""
+
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from absl import logging
+from jax.sharding import Mesh
+
+from vlm3_jax.data.encoder import Encoder
+from vlm3_jax.data.pipeline import train_iterator
+from vlm3_jax.hub import folder as hub
+from vlm3_jax.models.functional import init_params
+from vlm3_jax.models.inputs import Batch
+from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
+from vlm3_jax.parallel.mesh import check_batch_size, make_mesh
+from vlm3_jax.parallel.sharding import batch_sharding
+from vlm3_jax.training.checkpoint import Checkpoints
+from vlm3_jax.training.config import TrainConfig
+from vlm3_jax.training.metrics import MetricsLog
+from vlm3_jax.training.optimizer import make_optimizer, make_schedule
+from vlm3_jax.training.step import TrainState, abstract_state, compile_step, new_state, train_step
+from vlm3_jax.training.workdir import Workdir
+
+
+def train(config: TrainConfig, workdir: str | Path) -> None:
+    """Trains until `total_steps`, from the workdir's newest checkpoint if it has one.
+
+    Raises:
+        BadInput: something given cannot be used, and the workdir is as it was before; or, later,
+            training diverged.
+    """
+    # ---- What is given; the workdir is not touched before all of it has proved usable.
+    workdir = Workdir(workdir)
+    workdir.check(config)
+    is_new = not workdir.is_started
+    mesh = make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
+    check_batch_size(mesh, config.batch_size)
+    assets = hub.assets_dir(config.model.checkpoint) if is_new else workdir.assets
+    encoder = Encoder.from_folder(assets)
+    batches = train_iterator(
+        config.data,
+        encoder,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    )
+    with (
+        closing(batches),
+        Checkpoints(workdir.checkpoints, config.checkpoint.keep) as checkpoints,
+    ):
+        # ---- What is learned: new, or as the run left it when it stopped.
+        schedule = make_schedule(config.optimizer, config.batch_size, config.total_steps)
+        optimizer = make_optimizer(config.optimizer, schedule)
+        abstract = abstract_state(encoder.config, optimizer, mesh)
+        done = checkpoints.latest_step() or 0
+        if done == config.total_steps:
+            logging.info("%s is trained to its last step, %d", workdir.root, done)
+            return
+        if done:
+            state = checkpoints.restore(done, abstract, batches)
+        else:
+            state = _start(config, encoder.config, optimizer, abstract)
+
+        # ---- The compiled step.
+        batch = _to_devices(next(batches), mesh, config.batch_size)
+        logging.info("compiling the step for %s", _summary(abstract, mesh))
+        step_function = compile_step(
+            partial(
+                train_step,
+                config=encoder.config,
+                optimizer=optimizer,
+                schedule=schedule,
+                compute_dtype=jnp.dtype(config.model.compute_dtype),
+                remat=config.model.remat,
+            ),
+            abstract,
+            batch,
+            mesh,
+        )
+
+        # ---- The run. Steps are queued on the devices; the host prepares the next batch meanwhile.
+        if is_new:
+            workdir.begin(config, assets)
+        else:
+            workdir.resume(config, done)
+        with MetricsLog(workdir, config.total_steps, config.log_every, done + 1) as metrics_log:
+            for step in range(done + 1, config.total_steps + 1):
+                state, metrics = step_function(state, batch)
+                metrics_log.add(step, metrics)
+                if step % config.checkpoint.every == 0 or step == config.total_steps:
+                    metrics_log.flush()  # A state that diverged is not saved.
+                    checkpoints.save(step, state, batches)
+                if step < config.total_steps:
+                    batch = _to_devices(next(batches), mesh, config.batch_size)
+
+
+def _start(
+    config: TrainConfig,
+    model: Qwen3VLConfig,
+    optimizer: optax.GradientTransformation,
+    abstract: TrainState,
+) -> TrainState:
+    """The state before the first step, made where it shall live."""
+    placement = jax.tree.map(lambda leaf: leaf.sharding, abstract)
+    if config.model.init == "random":
+        make_params = partial(init_params, model, config.seed)
+        params = jax.jit(make_params, out_shardings=placement.params)()
+    else:
+        _, params = hub.load_params(config.model.checkpoint, placement.params, jnp.float32)
+    make_state = partial(new_state, optimizer=optimizer)
+    return jax.jit(make_state, out_shardings=placement, donate_argnums=0)(params)
+
+
+def _to_devices(local: Batch, mesh: Mesh, batch_size: int) -> Batch:
+    """The global batch, of which this process holds some rows."""
+
+    def place(array: np.ndarray) -> jax.Array:
+        shape = (batch_size, *array.shape[1:])
+        return jax.make_array_from_process_local_data(batch_sharding(mesh), array, shape)
+
+    return jax.tree.map(place, local)
+
+
+def _summary(abstract: TrainState, mesh: Mesh) -> str:
+    size = sum(leaf.size for leaf in jax.tree.leaves(abstract.params))
+    axes = ", ".join(f"{axis} {size}" for axis, size in mesh.shape.items())
+    kind = mesh.devices.flat[0].device_kind
+    return f"{size / 1e6:.1f}M parameters on {mesh.size} x {kind} ({axes})"

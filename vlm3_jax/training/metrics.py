@@ -1,0 +1,117 @@
+"""Metrics of a run: one JSON object a logged step, TensorBoard and a progress line."""
+
+import json
+import math
+import time
+from datetime import timedelta
+
+import jax
+import numpy as np
+from absl import logging
+from tensorboardX import SummaryWriter
+
+from vlm3_jax.errors import BadInput
+from vlm3_jax.training.flops import peak_flops
+from vlm3_jax.training.workdir import Workdir
+
+_STEP_VALUES = ("loss", "accuracy", "lr", "grad_norm", "num_supervised")
+
+
+class MetricsLog:
+    """Collects every step's metrics and writes a line each `every` steps.
+
+    It looks at a step's metrics when the next step has been queued, so the devices never wait for
+    the host to read them, and the host is never more than one step ahead.
+
+    Values such as the loss are those of the logged step itself. Rates are over the steps since the
+    line before. Only the first process writes.
+    """
+
+    def __init__(self, workdir: Workdir, total_steps: int, every: int, first_step: int):
+        self._total_steps, self._every = total_steps, every
+        self._writes = jax.process_index() == 0
+        if self._writes:
+            self._file = workdir.metrics.open("a", buffering=1)
+            self._tensorboard = SummaryWriter(str(workdir.tensorboard), purge_step=first_step)
+        peak = peak_flops(jax.devices()[0])
+        self._peak = None if peak is None else peak * jax.device_count()
+        self._pending: tuple[int, dict[str, jax.Array]] | None = None
+        self._start_window()
+
+    def __enter__(self) -> "MetricsLog":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        if self._writes:
+            self._file.close()
+            self._tensorboard.close()
+
+    def add(self, step: int, metrics: dict[str, jax.Array]) -> None:
+        """Takes the metrics of a step just queued, after those of the step before.
+
+        Raises:
+            BadInput: the loss or the gradient of the step before is no finite number.
+        """
+        self.flush()
+        self._pending = (step, metrics)
+
+    def flush(self) -> None:
+        """Waits for the newest step and takes its metrics.
+
+        Raises:
+            BadInput: as `add`.
+        """
+        if self._pending is None:
+            return
+        step, metrics = self._pending
+        self._pending = None
+        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        if not (math.isfinite(values["loss"]) and math.isfinite(values["grad_norm"])):
+            raise BadInput(
+                f"training diverged at step {step}: loss {values['loss']}, gradient norm"
+                f" {values['grad_norm']}; lower config.optimizer.learning_rate or look at the data."
+            )
+        self._window.append(values)
+        if step % self._every == 0 or step == self._total_steps:
+            self._write({"step": step, **{k: values[k] for k in _STEP_VALUES}, **self._rates()})
+            self._start_window()
+
+    def _start_window(self) -> None:
+        self._window: list[dict[str, float]] = []
+        self._started = time.perf_counter()
+
+    def _rates(self) -> dict[str, float]:
+        seconds = time.perf_counter() - self._started
+        per_second = {
+            name: float(np.sum([values[name] for values in self._window])) / seconds
+            for name in ("num_samples", "num_tokens", "flops")
+        }
+        rates = {
+            "samples_per_s": per_second["num_samples"],
+            "tokens_per_s": per_second["num_tokens"],
+            "step_time_s": seconds / len(self._window),
+        }
+        if self._peak is not None:
+            rates["mfu"] = per_second["flops"] / self._peak
+        return rates
+
+    def _write(self, line: dict[str, float]) -> None:
+        if not self._writes:
+            return
+        self._file.write(json.dumps(line) + "\n")
+        for name, value in line.items():
+            self._tensorboard.add_scalar(f"train/{name}", value, line["step"])
+        left = round((self._total_steps - line["step"]) * line["step_time_s"])
+        logging.info(
+            "step %d/%d  loss %.4f  lr %.2e  grad_norm %.3f  %.2f samples/s  %.0f tokens/s%s"
+            "  %s left",
+            line["step"],
+            self._total_steps,
+            line["loss"],
+            line["lr"],
+            line["grad_norm"],
+            line["samples_per_s"],
+            line["tokens_per_s"],
+            f"  mfu {line['mfu']:.1%}" if "mfu" in line else "",
+            timedelta(seconds=left),
+        )
