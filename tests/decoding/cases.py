@@ -1,0 +1,45 @@
+"""Conversations for the decoder, and its answers to them."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tests.tiny import textured_image
+from vlm3_jax.data.chat import Sample, Turn
+from vlm3_jax.decoding.config import DecodingConfig
+from vlm3_jax.decoding.load import load_decoder
+from vlm3_jax.decoding.runner import Answer
+from vlm3_jax.parallel.mesh import MeshConfig
+
+NEW_TOKENS = 64
+
+
+def ask(key: str, images, *prompts: str) -> Sample:
+    return Sample(tuple(images), tuple(Turn(prompt) for prompt in prompts), key)
+
+
+def mixed_samples() -> list[Sample]:
+    """One image with three questions, two images, text only, and another image."""
+    rng = np.random.default_rng(3)
+    images = [textured_image(rng, *size) for size in ((100, 200), (64, 160), (128, 96), (40, 300))]
+    question, long_question = "How far is (12, 1990)?", "What is left of it, and of that? " * 3
+    return [
+        ask("one image", images[:1], question, "And this?", long_question),
+        ask("two images", images[1:3], "What moved from the first image to the second?"),
+        ask("text only", [], "Name three kinds of wood, and say which of them floats."),
+        ask("another image", images[3:], question),
+    ]
+
+
+def our_answers(
+    folder: Path,
+    samples: list[Sample],
+    *,
+    images: int = 4,
+    questions: int = 3,
+    mesh: MeshConfig | None = None,
+) -> list[Answer]:
+    """Answers to every turn of the samples, each asked alone, in order."""
+    config = DecodingConfig(images=images, questions=questions, max_new_tokens=NEW_TOKENS)
+    encoder, decoder = load_decoder(str(folder), "float32", mesh or MeshConfig(), config)
+    return list(decoder.answer(encoder.encode_prompts(sample) for sample in samples))

@@ -1,0 +1,51 @@
+"""The same token ids on 8 simulated devices, and in two processes of 4, as on one."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.decoding.cases import mixed_samples, our_answers
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def run(folder: Path, mesh: tuple[int, int, int], processes: int) -> list[list[list[int]]]:
+    """What each process answered."""
+    with socket.socket() as sock:
+        sock.bind(("localhost", 0))
+        port = sock.getsockname()[1]
+    shared = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={8 // processes}"}
+    if processes > 1:
+        shared |= {
+            "JAX_COORDINATOR_ADDRESS": f"localhost:{port}",
+            "JAX_NUM_PROCESSES": str(processes),
+        }
+    command = [sys.executable, "-m", "tests.decoding.sharded_program", str(folder)]
+    started = [
+        subprocess.Popen(
+            [*command, *map(str, mesh)],
+            env=shared | ({"JAX_PROCESS_ID": str(i)} if processes > 1 else {}),
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for i in range(processes)
+    ]
+    outputs = [process.communicate(timeout=300) for process in started]
+    for process, (_, errors) in zip(started, outputs, strict=True):
+        assert process.returncode == 0, errors
+    # The lines before the last are the transport's own, between processes.
+    return [json.loads(output.splitlines()[-1]) for output, _ in outputs]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mesh", "processes"), [((2, 2, 2), 1), ((1, 1, 8), 1), ((1, 4, 2), 2)])
+def test_same_tokens_on_every_mesh(lively_hf, mesh, processes):
+    expected = [list(answer.token_ids) for answer in our_answers(lively_hf, mixed_samples())]
+    assert run(lively_hf, mesh, processes) == [expected] * processes
