@@ -1,0 +1,18 @@
+"""The quickstart's evaluation, on scenes that were not trained on."""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    return ConfigDict(
+        {
+            "dataset": {
+                "data_dir": "runs/quickstart/data",
+                "name": "synthetic_rooms/quickstart",
+                "split": "validation",
+            },
+            "sampling": {"focal": 100.0, "questions_per_image": 5},
+            "swap_images": False,
+            "decoding": {"images": 16, "questions": 5, "max_new_tokens": 20},
+        }
+    )

@@ -1,0 +1,69 @@
+"""What the quickstart made: three scores against two baselines, and one picture.
+
+    python launch/quickstart_report.py --dir=runs/quickstart
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+
+from configs import quickstart
+from vlm3_jax import cli
+from vlm3_jax.data.images import decode
+from vlm3_jax.data.sources import open_source
+from vlm3_jax.evaluation.picture import draw_points
+from vlm3_jax.tasks.depth import best_constant, score
+
+DIR = flags.DEFINE_string("dir", None, "Folder that the quickstart wrote to.", required=True)
+
+
+def main() -> None:
+    """Prints the report and draws the picture."""
+    folder = Path(DIR.value)
+    name = quickstart.get_config().data.name
+    train = open_source(folder / "data", name, "train")
+    held_out = open_source(folder / "data", name, "validation")
+
+    predictions = _lines(folder / "eval" / "after" / "predictions.jsonl")
+    truths = [line["truth"] for line in predictions]
+    constant, _ = best_constant(np.concatenate([record.depth_m for record in train]).tolist())
+    blind = score([constant] * len(truths), truths).delta1
+    scores = {
+        case: json.loads((folder / "eval" / case / "results.json").read_text())["metrics"]["delta1"]
+        for case in ("before", "after", "swapped")
+    }
+    picture = _draw(folder / "picture.png", predictions, {record.key: record for record in held_out})
+
+    print(f"""
+delta1 on {len(truths)} points of {len(held_out)} views of rooms never trained on
+  best constant of the training set ({constant:.2f} m)   {blind:.3f}
+  the model before training                      {scores["before"]:.3f}
+  the model after training                       {scores["after"]:.3f}   {scores["after"] / blind:.2f} times the constant
+  the same with images swapped between views     {scores["swapped"]:.3f}
+
+picture (predicted / true metres)       {picture}
+checkpoint, curves (TensorBoard)        {folder / "train"}
+weights for transformers                {folder / "hf"}""")
+
+
+def _draw(path: Path, predictions: list[dict], records: dict) -> Path:
+    """Draws the answers on the view that has most of them right, one number pair a point."""
+    by_view: dict[str, list[dict]] = {}
+    for line in predictions:
+        by_view.setdefault(line["image"], []).append(line)
+    key = max(by_view, key=lambda key: sum(line["score"] for line in by_view[key]))
+    lines = by_view[key]
+    labels = [f"{line['parsed']} / {line['truth']:.2f}" for line in lines]
+    image = decode(records[key].image, key)
+    draw_points(image, [line["point_xy"] for line in lines], labels).save(path)
+    return path
+
+
+def _lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+if __name__ == "__main__":
+    cli.run(main)
