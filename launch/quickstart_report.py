@@ -1,6 +1,6 @@
 """What the quickstart made: three scores against two baselines, and one picture.
 
-    python launch/quickstart_report.py --dir=runs/quickstart
+python launch/quickstart_report.py --dir=runs/quickstart
 """
 
 import json
@@ -34,31 +34,39 @@ def main() -> None:
         case: json.loads((folder / "eval" / case / "results.json").read_text())["metrics"]["delta1"]
         for case in ("before", "after", "swapped")
     }
-    picture = _draw(folder / "picture.png", predictions, {record.key: record for record in held_out})
+    picture = _draw(
+        folder / "picture.png", predictions, {record.key: record for record in held_out}
+    )
 
-    print(f"""
-delta1 on {len(truths)} points of {len(held_out)} views of rooms never trained on
-  best constant of the training set ({constant:.2f} m)   {blind:.3f}
-  the model before training                      {scores["before"]:.3f}
-  the model after training                       {scores["after"]:.3f}   {scores["after"] / blind:.2f} times the constant
-  the same with images swapped between views     {scores["swapped"]:.3f}
-
-picture (predicted / true metres)       {picture}
-checkpoint, curves (TensorBoard)        {folder / "train"}
-weights for transformers                {folder / "hf"}""")
+    rows = (
+        (f"best constant of the training set ({constant:.2f} m)", blind),
+        ("the model before training", scores["before"]),
+        ("the model after training", scores["after"]),
+        ("the same, with images swapped between views", scores["swapped"]),
+    )
+    print(f"\ndelta1 on {len(truths)} points of {len(held_out)} views of rooms never trained on")
+    for what, value in rows:
+        print(f"  {what:<46} {value:.3f}   {value / blind:.2f} times the constant")
+    for what, path in (
+        ("picture (predicted / true metres)", picture),
+        ("checkpoint, metrics and TensorBoard curves", folder / "train"),
+        ("weights for transformers", folder / "hf"),
+    ):
+        print(f"{what:<48} {path}")
 
 
 def _draw(path: Path, predictions: list[dict], records: dict) -> Path:
-    """Draws the answers on the view that has most of them right, one number pair a point."""
-    by_view: dict[str, list[dict]] = {}
-    for line in predictions:
-        by_view.setdefault(line["image"], []).append(line)
-    key = max(by_view, key=lambda key: sum(line["score"] for line in by_view[key]))
-    lines = by_view[key]
-    labels = [f"{line['parsed']} / {line['truth']:.2f}" for line in lines]
+    """Draws the answers on the first view."""
+    key = predictions[0]["image"]
+    lines = [line for line in predictions if line["image"] == key]
+    labels = [f"{_number(line['parsed'])} / {line['truth']:.2f}" for line in lines]
     image = decode(records[key].image, key)
     draw_points(image, [line["point_xy"] for line in lines], labels).save(path)
     return path
+
+
+def _number(value: float | None) -> str:
+    return "?" if value is None else f"{value:.2f}"
 
 
 def _lines(path: Path) -> list[dict]:

@@ -1,5 +1,6 @@
 """How every entry point starts, logs and fails."""
 
+import re
 import sys
 from collections.abc import Callable
 from logging import WARNING, getLogger
@@ -7,6 +8,8 @@ from logging import WARNING, getLogger
 from absl import app, flags, logging
 
 from vlm3_jax.errors import BadInput
+
+_INTERNAL = re.compile(r"/(orbax|tensorflow_datasets)/")
 
 
 def run(main: Callable[..., int | None], argument: str | None = None) -> None:
@@ -18,9 +21,9 @@ def run(main: Callable[..., int | None], argument: str | None = None) -> None:
     """
     logging.set_verbosity(logging.INFO)
     logging.use_absl_handler()
-    # Orbax and JAX log their internal steps through the same handler: only warnings are news.
+    # Libraries log their internal steps through the same handler: only warnings are news.
     logging.get_absl_logger().addFilter(
-        lambda record: "/orbax/" not in record.pathname or record.levelno >= WARNING
+        lambda record: record.levelno >= WARNING or not _INTERNAL.search(record.pathname)
     )
     getLogger("jax").setLevel(WARNING)
     app.run(
