@@ -195,6 +195,14 @@ def test_a_prompt_is_the_beginning_of_the_answered_conversation(encoder, ten_que
     assert whole.loss_weights[length - 1] == 1  # Its last token predicts the answer's first.
 
 
+def test_missing_answers_are_refused(encoder, ten_questions):
+    first, second = (replace(turn, answer=None) for turn in ten_questions.turns[:2])
+    sample = replace(ten_questions, turns=(first, second))
+    for encode in (encoder.encode, encoder.encode_prompt):
+        with pytest.raises(ValueError, match="room/7 has a turn without an answer"):
+            encode(sample)
+
+
 def test_decoding_leaves_special_tokens_out(encoder):
     text = "<think> 2.35 深度 </think>"
     tokens = encoder.tokenizer(text + "<|im_end|>").input_ids

@@ -95,6 +95,8 @@ class Encoder:
         Raises:
             BadInput: see `encode`.
         """
+        if any(turn.answer is None for turn in sample.turns[:-1]):
+            raise ValueError(f"{sample.key} has a turn without an answer before its last")
         images, grids = self._encode_images(sample)
         return self._prompt_row(sample, images, grids)
 
