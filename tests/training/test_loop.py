@@ -123,6 +123,8 @@ def test_folders_that_are_no_workdir(inputs, tmp_path):
         loop.train(run_config(inputs), tmp_path / "file")
     with pytest.raises(BadInput, match="is not empty and holds no training run"):
         loop.train(run_config(inputs), tmp_path)
+    with pytest.raises(BadInput, match="is not empty and holds no training run"):
+        loop.train(run_config(inputs), inputs / "checkpoint")  # Its config.json is a model's.
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 

@@ -77,7 +77,8 @@ def test_fsdp_gathers_parameters_and_no_activations(single, on_eight_devices):
 def test_bfloat16_compute_and_remat(single):
     losses, state = ten_losses(*prepare(compute_dtype="bfloat16", remat=True))
     np.testing.assert_allclose(losses, single[1], rtol=0.05)
-    assert losses != single[1]
+    # Rounding shows; float32 in another order stays below 1e-5.
+    assert np.abs(np.divide(losses, single[1]) - 1).max() > 1e-4
     assert {leaf.dtype for leaf in jax.tree.leaves(state.params)} == {jnp.dtype("float32")}
 
 

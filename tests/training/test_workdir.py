@@ -25,5 +25,6 @@ def test_begin_and_check(tmp_path, inputs):
         inputs / "checkpoint" / "tokenizer.json"
     ).read_bytes()
     workdir.check(config)
+    assert json.loads(workdir.config.read_text())["seed"] == 0
     workdir.check(run_config(inputs, log_every=7, checkpoint__every=1, checkpoint__keep=1))
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["run"]

@@ -99,8 +99,8 @@ class MetricsLog:
         if not self._writes:
             return
         self._file.write(json.dumps(line) + "\n")
-        for name, value in line.items():
-            self._tensorboard.add_scalar(f"train/{name}", value, line["step"])
+        for name in line.keys() - {"step"}:
+            self._tensorboard.add_scalar(f"train/{name}", line[name], line["step"])
         left = round((self._total_steps - line["step"]) * line["step_time_s"])
         logging.info(
             "step %d/%d  loss %.4f  lr %.2e  grad_norm %.3f  %.2f samples/s  %.0f tokens/s%s"

@@ -32,7 +32,7 @@ class Workdir:
     @property
     def is_started(self) -> bool:
         """Whether a run was begun here; it need not have saved anything yet."""
-        return self.config.exists()
+        return self.config.exists() and self.assets.is_dir()
 
     def check(self, config: TrainConfig) -> None:
         """Checks that the folder is new, empty or of a run with this configuration; writes nothing.
