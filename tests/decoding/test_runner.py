@@ -13,7 +13,7 @@ def answers(folder, samples, images, questions):
     config = DecodingConfig(images=images, questions=questions, max_new_tokens=12)
     encoder, decoder = load_decoder(str(folder), "float32", MeshConfig(), config)
     found = decoder.answer(encoder.encode_prompts(sample) for sample in samples)
-    return [answer.token_ids for answer in found], decoder.num_programs
+    return [answer.token_ids for answer in found], decoder._generate._cache_size()
 
 
 def test_order_and_batching_do_not_change_answers(lively_hf, rng):

@@ -59,11 +59,6 @@ class Decoder:
             out_shardings=replicated(mesh),
         )
 
-    @property
-    def num_programs(self) -> int:
-        """Programs compiled so far: one a bucket."""
-        return self._generate._cache_size()
-
     def answer(self, groups: Iterable[Sequence[Encoded]]) -> Iterator[Answer]:
         """Answers the prompts of every group, in order.
 

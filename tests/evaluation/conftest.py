@@ -1,0 +1,3 @@
+from tests.decoding.conftest import lively_hf
+
+__all__ = ["lively_hf"]
