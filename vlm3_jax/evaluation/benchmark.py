@@ -63,8 +63,8 @@ def predict_depth(
     predictions = []
     for answer in decoder.answer(_prompts(config, source, encoder, waiting)):
         asked = waiting.popleft()
-        predictions.append(_judge(asked, answer, encoder))
         progress.report(asked.view, len(predictions))
+        predictions.append(_judge(asked, answer, encoder))
     if not predictions:
         raise BadInput(f"{config.dataset.name} has no labelled point: choose another split.")
     return predictions

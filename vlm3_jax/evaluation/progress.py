@@ -18,13 +18,12 @@ class Progress:
     def report(self, done: int, count: int) -> None:
         """Logs a line if the last one is ten seconds old: `count` things are in `done` units."""
         now = time.monotonic()
-        if now - self._last < _SECONDS:
+        if done == 0 or now - self._last < _SECONDS:
             return
         self._last = now
         seconds = now - self._start
-        left = f", {seconds / done * (self._total - done):.0f} s left" if done else ""
         logging.info(
-            "%d of %d %s, %d %s, %.1f %s/s%s",
+            "%d of %d %s, %d %s, %.1f %s/s, %.0f s left",
             done,
             self._total,
             self._unit,
@@ -32,5 +31,5 @@ class Progress:
             self._counted,
             count / seconds,
             self._counted,
-            left,
+            seconds / done * (self._total - done),
         )
