@@ -268,6 +268,15 @@ def test_a_template_without_images_is_refused(tiny_hf, tmp_path, ten_questions):
         Encoder.from_folder(folder).encode(ten_questions)
 
 
+def test_the_template_file_of_older_checkpoints_is_read(tiny_hf, tmp_path, encoder, ten_questions):
+    folder = copy_without_weights(tiny_hf, tmp_path / "older")
+    template = (folder / "chat_template.jinja").read_text()
+    (folder / "chat_template.jinja").unlink()
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": template}))
+    older = Encoder.from_folder(folder).encode(ten_questions)
+    np.testing.assert_array_equal(older.text.tokens, encoder.encode(ten_questions).text.tokens)
+
+
 def test_missing_files_are_named(tiny_hf, tmp_path):
     for name, message in (
         ("tokenizer.json", "its tokenizer has no special token"),

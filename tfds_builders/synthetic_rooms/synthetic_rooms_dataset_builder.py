@@ -18,6 +18,21 @@ class RoomsConfig(tfds.core.BuilderConfig):
     recipe: Recipe | None = None
 
 
+_VIEWS = Recipe(
+    kind="views",
+    furnished=True,
+    width=320,
+    height=240,
+    focals=(200.0, 420.0),
+    median_depths=(1.7, 4.2),
+    margin=0.28,
+    off_centre=0.03,
+    scenes={"train": 200, "validation": 20},
+    views=8,
+    points=100,
+)
+
+
 class Builder(base.Builder):
     """Builder of synthetic_rooms; it needs no download."""
 
@@ -27,36 +42,12 @@ class Builder(base.Builder):
         RoomsConfig(
             name="views",
             description="Single views of lamp-lit, textured rooms.",
-            recipe=Recipe(
-                kind="views",
-                furnished=True,
-                width=320,
-                height=240,
-                focals=(200.0, 420.0),
-                median_depths=(1.7, 4.2),
-                margin=0.28,
-                off_centre=0.03,
-                scenes={"train": 200, "validation": 20},
-                views=8,
-                points=100,
-            ),
+            recipe=_VIEWS,
         ),
         RoomsConfig(
             name="pairs",
             description="Pairs of views of lamp-lit, textured rooms.",
-            recipe=Recipe(
-                kind="pairs",
-                furnished=True,
-                width=320,
-                height=240,
-                focals=(200.0, 420.0),
-                median_depths=(1.7, 4.2),
-                margin=0.28,
-                off_centre=0.03,
-                scenes={"train": 200, "validation": 20},
-                views=8,
-                points=50,
-            ),
+            recipe=dataclasses.replace(_VIEWS, kind="pairs", points=50),
         ),
         RoomsConfig(
             name="quickstart",

@@ -1,5 +1,6 @@
 """Samples to tokens, positions, patches and targets; the same for training and evaluation."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -280,6 +281,9 @@ def _load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
             f"{folder} has no readable tokenizer: fetch the whole checkpoint folder"
             f" ({str(error).splitlines()[0]})."
         ) from error
+    older = Path(folder) / "chat_template.json"  # Where checkpoints of 2025 keep the template.
+    if tokenizer.chat_template is None and older.is_file():
+        tokenizer.chat_template = json.loads(older.read_text())["chat_template"]
     if not isinstance(tokenizer.chat_template, str):
         raise BadInput(
             f"{folder} has no chat template: put the checkpoint's chat_template.jinja there."
