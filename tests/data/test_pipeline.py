@@ -194,16 +194,17 @@ def test_packed_batches_do_not_mix_samples(config, encoder):
 def test_packed_batches_resume_exactly_whatever_the_workers(
     workers, after, config, encoder, tmp_path
 ):
+    options = {"process_index": 1, "process_count": 2}
     packed = replace(config, **PACKED)
-    expected = take(packed, encoder, 6)
+    expected = take(packed, encoder, 6, **options)
     packed = replace(packed, num_workers=workers)
-    with closing(iterate(packed, encoder)) as batches:
+    with closing(iterate(packed, encoder, **options)) as batches:
         assert_equal([next(batches) for _ in range(after)], expected[:after])
         save(tmp_path, batches)
         held = batches.get_state()["open_rows"]
     if after:
         assert max(map(len, held)) > 1  # A row is half full.
-    with closing(iterate(packed, encoder)) as batches:
+    with closing(iterate(packed, encoder, **options)) as batches:
         restore(tmp_path, batches)
         assert_equal([next(batches) for _ in range(6 - after)], expected[after:])
 

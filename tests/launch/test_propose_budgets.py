@@ -17,6 +17,7 @@ def inputs(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_training_fills_the_proposed_rows(inputs):
     config_file = write_config_file(inputs)
     wanted = ["--token_fill=0.9", "--patch_fill=0.8"]
