@@ -88,14 +88,20 @@ def test_simulated_fill():
 
 
 def test_proposed_rows_are_the_shortest_that_fill():
-    sizes = np.array([(120, 400), (130, 420)])
-    found = propose(sizes, 8, token_fill=0.95, patch_fill=0.9, seed=0)
-    # Two samples fill 256 tokens only if they are a short and a long one or two short ones.
-    assert found.max_tokens % 128 == found.max_patches % 128 == 0
-    assert found.token_fill >= 0.95 and found.patch_fill >= 0.9
-    assert found.token_fill / found.patch_fill == pytest.approx(
-        125 / 410 * found.max_patches / found.max_tokens, rel=0.02
-    )
+    # 128, 256 and 384 tokens would leave 28, 56 and 84 empty; 512 tokens hold five samples.
+    found = propose(np.array([(100, 400)]), 4, token_fill=0.95, patch_fill=0.9, seed=0)
+    assert (found.max_tokens, found.max_patches, found.samples_per_row) == (512, 2176, 5)
+    assert (found.token_fill, found.patch_fill) == pytest.approx((500 / 512, 2000 / 2176))
+
+
+def test_both_fills_are_as_wanted_and_more_open_rows_reach_them_sooner():
+    sizes = np.random.default_rng(0).integers((60, 200), (180, 600), (40, 2))
+    lengths = {}
+    for open_rows in (2, 16):
+        found = [propose(sizes, open_rows, 0.9, 0.85, seed) for seed in range(8)]
+        assert all(f.token_fill >= 0.9 and f.patch_fill >= 0.85 for f in found)
+        lengths[open_rows] = np.mean([f.max_tokens for f in found])
+    assert lengths[16] < lengths[2]
 
 
 def test_a_fill_that_cannot_be_had_is_refused():

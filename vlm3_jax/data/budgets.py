@@ -13,7 +13,7 @@ from vlm3_jax.errors import BadInput
 
 # Lengths that attention kernels take in whole blocks, and whole merge blocks of patches.
 _MULTIPLE = 128
-_NUM_SIMULATED = 4000
+_NUM_SIMULATED = 4000  # At least.
 _MOST_SAMPLES_A_ROW = 32
 
 
@@ -77,7 +77,7 @@ def propose(
     budget of patches follows from that of tokens and the fills wanted, and one search remains.
 
     Args:
-        sizes: int [N, 2], tokens and patches of some samples; more are drawn from them at random.
+        sizes: int [N, 2], tokens and patches of some samples, which are packed again and again.
         open_rows: rows that are filled at the same time.
         token_fill: share of a row's tokens that shall not be padding.
         patch_fill: likewise of its patches.
@@ -88,14 +88,16 @@ def propose(
     """
     tokens, patches = sizes.mean(axis=0)
     most_tokens, most_patches = sizes.max(axis=0)
-    drawn = np.random.default_rng(seed).choice(sizes, _NUM_SIMULATED)
+    # Each as often as the others, so that the means stay.
+    repeated = np.tile(sizes, (-(-_NUM_SIMULATED // len(sizes)), 1))
+    shuffled = np.random.default_rng(seed).permutation(repeated)
     best = None
     for max_tokens in range(
         _round_up(most_tokens), _round_up(_MOST_SAMPLES_A_ROW * tokens) + 1, _MULTIPLE
     ):
         proportional = max_tokens * token_fill / tokens * patches / patch_fill
         max_patches = _round_up(max(proportional, most_patches))
-        filling = simulate(drawn, max_tokens, max_patches, open_rows)
+        filling = simulate(shuffled, max_tokens, max_patches, open_rows)
         if filling.token_fill >= token_fill and filling.patch_fill >= patch_fill:
             return filling
         best = max(best or filling, filling, key=lambda f: f.token_fill)
