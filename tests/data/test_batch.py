@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.tiny import textured_image
-from vlm3_jax.data.batch import pad
+from vlm3_jax.data.batch import check_size, pad
 from vlm3_jax.data.chat import Sample, Turn
 from vlm3_jax.data.encoder import Encoded, Encoder
 from vlm3_jax.errors import BadInput
@@ -52,8 +52,9 @@ def test_visual_tokens_and_patches_belong_together(rows):
         (200, 24, "^two needs 28 patches, but max_patches is 24: raise it"),
     ],
 )
-def test_a_row_over_the_budget_is_named(max_tokens, max_patches, message, rows):
+def test_a_sample_over_the_budget_is_named(max_tokens, max_patches, message, rows):
     with pytest.raises(BadInput, match=message):
-        pad(rows, max_tokens, max_patches)
+        check_size(rows[0], max_tokens, max_patches)
     exact = max(len(row.text.tokens) for row in rows)
+    check_size(rows[0], len(rows[0].text.tokens), 28)
     assert pad(rows, exact, 28).text.tokens.shape == (3, exact)

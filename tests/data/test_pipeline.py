@@ -1,3 +1,4 @@
+from collections import Counter
 from contextlib import closing
 from dataclasses import replace
 
@@ -13,6 +14,8 @@ from vlm3_jax.errors import BadInput
 from vlm3_jax.models.inputs import Batch
 
 BATCH = 4
+# A sample takes about 500 tokens and 16 to 24 patches.
+PACKED = {"open_rows": 3, "max_tokens": 2000, "max_patches": 80}
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +55,18 @@ def views(batch: Batch, encoder) -> list[int]:
     rows = zip(batch.targets, batch.loss_weights, strict=True)
     texts = [encoder.decode(targets[weights > 0]) for targets, weights in rows]
     return [int(text.split("around ")[1].split(".")[0]) - 1 for text in texts]
+
+
+def samples(batch: Batch, encoder) -> list[tuple[int, str]]:
+    """Which view each packed sample shows, and its whole text."""
+    found = []
+    for row in range(len(batch.targets)):
+        for segment in range(1, batch.text.segment_ids[row].max() + 1):
+            own = batch.text.segment_ids[row] == segment
+            answer = encoder.decode(batch.targets[row][own & (batch.loss_weights[row] > 0)])
+            view = int(answer.split("around ")[1].split(".")[0]) - 1
+            found.append((view, encoder.decode(batch.text.tokens[row][own])))
+    return found
 
 
 def texts(batch: Batch, encoder) -> list[str]:
@@ -142,6 +157,58 @@ def test_a_restored_iterator_goes_on_with_the_next_batch(after, config, encoder,
         assert_equal([next(batches) for _ in range(7 - after)], expected[after:])
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_processes_pack_the_same_samples_and_drop_none(count, config, encoder):
+    unpacked = take(config, encoder, 24)
+    expected = [sample for batch in unpacked for sample in samples(batch, encoder)]
+    share = BATCH // count
+    for process in range(count):
+        options = {"process_index": process, "process_count": count}
+        with closing(iterate(replace(config, **PACKED), encoder, **options)) as batches:
+            found = [sample for _ in range(4) for sample in samples(next(batches), encoder)]
+            state = batches.get_state()
+        assert len(found) > 2 * 4 * share  # More than two samples a row.
+        own = [
+            sample
+            for start in range(process * share, len(expected), BATCH)
+            for sample in expected[start : start + share]
+        ]
+        waiting = [own[index] for indices in state["open_rows"] for index in indices]
+        assert Counter(found + waiting) == Counter(own[: state["drawn"]])
+
+
+def test_packed_batches_do_not_mix_samples(config, encoder):
+    (batch,) = take(replace(config, **PACKED), encoder, 1)
+    for row in range(BATCH):
+        segments, visual = batch.text.segment_ids[row], batch.text.visual_index[row]
+        images = batch.images.segment_ids[row].reshape(-1, 4)[:, 0]
+        for segment in range(1, segments.max() + 1):
+            own = visual[(segments == segment) & (visual >= 0)]
+            assert set(images[own]) == {segment}  # One image a sample.
+            assert len(own) == (images == segment).sum()
+
+
+@pytest.mark.parametrize(
+    ("workers", "after"), [(0, 0), (0, 1), (0, 3), pytest.param(2, 3, marks=pytest.mark.slow)]
+)
+def test_packed_batches_resume_exactly_whatever_the_workers(
+    workers, after, config, encoder, tmp_path
+):
+    options = {"process_index": 1, "process_count": 2}
+    packed = replace(config, **PACKED)
+    expected = take(packed, encoder, 6, **options)
+    packed = replace(packed, num_workers=workers)
+    with closing(iterate(packed, encoder, **options)) as batches:
+        assert_equal([next(batches) for _ in range(after)], expected[:after])
+        save(tmp_path, batches)
+        held = batches.get_state()["open_rows"]
+    if after:
+        assert max(map(len, held)) > 1  # A row is half full.
+    with closing(iterate(packed, encoder, **options)) as batches:
+        restore(tmp_path, batches)
+        assert_equal([next(batches) for _ in range(6 - after)], expected[after:])
+
+
 def test_independent_questions_see_themselves_only(config, encoder):
     batch, *_ = take(replace(config, questions="independent"), encoder, 1)
     assert batch.text.question_ids.max() == 2
@@ -153,6 +220,7 @@ def test_independent_questions_see_themselves_only(config, encoder):
     [
         ({"max_tokens": 50}, "tokens, but max_tokens is 50"),
         ({"max_patches": 8}, "patches, but max_patches is 8"),
+        ({"max_patches": 8, "open_rows": 2}, "patches, but max_patches is 8"),
         pytest.param(
             {"max_tokens": 50, "num_workers": 1},
             "tokens, but max_tokens is 50",
@@ -166,7 +234,12 @@ def test_a_row_over_the_budget_is_named(change, message, config, encoder):
 
 
 def test_settings_that_cannot_be_used_are_refused(config, encoder):
-    for name, value in (("max_tokens", 0), ("max_patches", 0), ("num_workers", -1)):
+    for name, value in (
+        ("max_tokens", 0),
+        ("max_patches", 0),
+        ("num_workers", -1),
+        ("open_rows", -1),
+    ):
         with pytest.raises(BadInput, match=f"^{name} is {value}, but must be at least"):
             replace(config, **{name: value})
     with pytest.raises(BadInput, match="must be a multiple of 4"):

@@ -14,7 +14,16 @@ from vlm3_jax.training import loop
 from vlm3_jax.training.optimizer import make_optimizer, make_schedule
 from vlm3_jax.training.step import abstract_state
 
-EXACT = ("step", "loss", "accuracy", "lr", "grad_norm", "num_supervised")
+EXACT = (
+    "step",
+    "loss",
+    "accuracy",
+    "lr",
+    "grad_norm",
+    "num_supervised",
+    "token_fill",
+    "patch_fill",
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +49,7 @@ def test_what_a_run_leaves(finished, inputs):
     assert max(line["lr"] for line in lines) == pytest.approx(1e-2)
     # Two questions an image; the dataset's answers have two numbers of three digits and a point.
     assert {line["num_supervised"] for line in lines} == {8 * 2 * (3 + 2 * 4 + 1)}
+    assert all(0.5 < line["token_fill"] < 1 and 0 < line["patch_fill"] < 1 for line in lines)
     assert all(line["samples_per_s"] > 0 and line["tokens_per_s"] > 0 for line in lines)
     assert "mfu" not in lines[0]  # The peak of a CPU is not known.
     assert sorted(path.name for path in (workdir / "checkpoints").iterdir()) == ["14", "20", "7"]
@@ -88,6 +98,30 @@ def test_stopped_at_step_7_and_resumed(finished, inputs, monkeypatch):
     before = (workdir / "metrics.jsonl").read_text()
     loop.train(config, workdir)  # Nothing is left to do.
     assert (workdir / "metrics.jsonl").read_text() == before
+
+
+def test_packed_and_resumed_from_half_filled_rows(inputs):
+    workdir = inputs / "packed"
+    config = run_config(
+        inputs,
+        batch_size=2,
+        data__open_rows=3,
+        data__max_tokens=384,
+        data__max_patches=192,
+        total_steps=6,
+        checkpoint__every=3,
+    )
+    loop.train(config, workdir)
+    lines = metrics(workdir)
+    assert min(line["token_fill"] for line in lines) > 0.6
+    assert min(line["num_supervised"] for line in lines) > 2 * 2 * 2 * 12  # Many samples a row.
+    (state,) = (workdir / "checkpoints" / "3" / "data").glob("process_*.json")
+    assert max(map(len, json.loads(state.read_text())["open_rows"])) > 1
+
+    shutil.rmtree(workdir / "checkpoints" / "6")
+    loop.train(config, workdir)
+    expected = [{key: line[key] for key in EXACT} for line in lines]
+    assert [{key: line[key] for key in EXACT} for line in metrics(workdir)] == expected
 
 
 def test_another_configuration(finished, inputs):

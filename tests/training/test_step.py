@@ -93,5 +93,7 @@ def test_metrics_and_donation(single):
     # Grids of 4x6 and 2x4 patches, four to an image token; two tokens around; prompt; answer.
     assert float(metrics["num_tokens"]) == 4 * (6 + 2 + 8 + 8) + 4 * (2 + 2 + 8 + 6)
     assert float(metrics["num_supervised"]) == 4 * 8 + 4 * 6
+    assert float(metrics["token_fill"]) == pytest.approx((24 + 18) / 2 / 40)
+    assert float(metrics["patch_fill"]) == pytest.approx((24 + 8) / 2 / 32)
     assert float(metrics["lr"]) == 0
     assert 0 < float(metrics["grad_norm"]) < np.inf

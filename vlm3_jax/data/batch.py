@@ -12,31 +12,32 @@ from vlm3_jax.models.inputs import Batch, ImageInputs, TextInputs
 _PADDING = {"visual_index": -1}
 
 
+def check_size(sample: Encoded, max_tokens: int, max_patches: int) -> None:
+    """Raises BadInput for a sample that does not fit in a row of that size."""
+    budgets = (
+        ("tokens", max_tokens, "fewer questions"),
+        ("patches", max_patches, "a smaller focal"),
+    )
+    for need, (unit, budget, remedy) in zip(sample.size, budgets, strict=True):
+        if need > budget:
+            raise BadInput(
+                f"{sample.key} needs {need} {unit}, but max_{unit} is {budget}: raise it, or use"
+                f" {remedy}."
+            )
+
+
 def pad(rows: Sequence[Encoded], max_tokens: int, max_patches: int) -> Batch:
-    """Stacks rows, padded to `max_tokens` tokens and `max_patches` patches each.
+    """Stacks rows of at most `max_tokens` tokens and `max_patches` patches, padded to that size.
 
     Returns:
         NumPy arrays with the shapes of `Batch`, B = len(rows).
-
-    Raises:
-        BadInput: a row is longer than that.
     """
-    for row in rows:
-        _check_budget(row.key, len(row.text.tokens), max_tokens, "tokens", "fewer questions")
-        _check_budget(row.key, len(row.images.patches), max_patches, "patches", "a smaller focal")
     return Batch(
         text=pad_inputs([row.text for row in rows], TextInputs, max_tokens),
         images=pad_inputs([row.images for row in rows], ImageInputs, max_patches),
         targets=_stack([row.targets for row in rows], max_tokens, 0),
         loss_weights=_stack([row.loss_weights for row in rows], max_tokens, 0),
     )
-
-
-def _check_budget(key: str, need: int, budget: int, unit: str, remedy: str) -> None:
-    if need > budget:
-        raise BadInput(
-            f"{key} needs {need} {unit}, but max_{unit} is {budget}: raise it, or use {remedy}."
-        )
 
 
 def pad_inputs(

@@ -25,7 +25,7 @@ QuestionMode = Literal["turns", "independent"]
 
 @dataclass(frozen=True)
 class Encoded:
-    """One row: the arrays of a `Batch` without their first axis and without padding."""
+    """A sample or a row: the arrays of a `Batch` without their first axis and without padding."""
 
     key: str
     text: TextInputs
@@ -34,6 +34,11 @@ class Encoded:
     """int32 [L]."""
     loss_weights: np.ndarray
     """float32 [L]."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Tokens and patches."""
+        return len(self.text.tokens), len(self.images.patches)
 
 
 @dataclass(frozen=True)

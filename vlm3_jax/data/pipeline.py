@@ -1,4 +1,4 @@
-"""The Grain loader: records drawn, asked about, encoded and batched, in worker processes."""
+"""The Grain loader: records drawn, asked about and encoded, in worker processes, then batched."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -7,9 +7,10 @@ import grain
 import numpy as np
 from absl import flags
 
-from vlm3_jax.data.batch import pad
+from vlm3_jax.data.batch import check_size, pad
 from vlm3_jax.data.depth_samples import DepthSampling, training_sample
 from vlm3_jax.data.encoder import Encoded, Encoder, QuestionMode
+from vlm3_jax.data.packing import PackIterDataset
 from vlm3_jax.data.records import DepthRecord
 from vlm3_jax.data.sources import open_source
 from vlm3_jax.errors import BadInput
@@ -24,20 +25,25 @@ class DataConfig:
     name: str
     """The dataset, with its TFDS config if it has any: `synthetic_rooms/views`."""
     max_tokens: int
-    """Tokens of a row; shorter ones are padded, a longer one is an error that names it."""
+    """Tokens of a row; shorter ones are padded, a longer sample is an error that names it."""
     max_patches: int
     """Image patches of a row, likewise; a multiple of a merge block's patches."""
+    open_rows: int = 0
+    """Rows that each process fills with samples at the same time; a sample goes into the first with
+    room for it. More of them fill rows better and hold more images in memory. 0 gives every sample
+    a row of its own. `launch/propose_budgets.py` finds the budgets that a dataset fills well."""
     split: str = "train"
     sampling: DepthSampling = DepthSampling()  # noqa: RUF009 (it is frozen)
     questions: QuestionMode = "turns"
     """`turns`: the questions on an image are one conversation, each sees the earlier ones.
     `independent`: each sees the image and itself alone, as at evaluation."""
     num_workers: int = 0
-    """Worker processes, each of which makes whole batches; 0 makes them in threads instead. What
-    the batches hold does not depend on it, but a run can only resume with the same number."""
+    """Worker processes that encode samples; 0 encodes them in threads instead. What the batches
+    hold does not depend on it, but a run can only resume with the same number."""
 
     def __post_init__(self):
-        for name, least in (("max_tokens", 1), ("max_patches", 1), ("num_workers", 0)):
+        for name in ("max_tokens", "max_patches", "open_rows", "num_workers"):
+            least = 1 if name.startswith("max") else 0
             if getattr(self, name) < least:
                 raise BadInput(f"{name} is {getattr(self, name)}, but must be at least {least}.")
 
@@ -53,8 +59,13 @@ def train_iterator(
 ) -> grain.DatasetIterator:
     """Endless batches of this process's rows; every epoch is shuffled anew.
 
-    The rows of the global batch and their order are the same for any number of processes and
-    workers. The state of the iterator is exact: saved and restored, it goes on with the next batch.
+    The order of the samples, the points drawn in them and the share of each process in a number of
+    samples do not depend on workers. With one sample a row, the rows of the global batch and their
+    order are the same for any number of processes. With several, each process packs its own share
+    of the same samples, so another number of processes puts them into other rows and batches: two
+    such runs see the same samples at nearly the same time, but their losses differ step by step.
+
+    The state of the iterator is exact: saved and restored, it goes on with the next batch.
 
     Args:
         config: what to read.
@@ -77,42 +88,46 @@ def train_iterator(
     if batch_size % process_count:
         raise BadInput(f"batch_size is {batch_size}, which {process_count} processes do not share.")
     source = open_source(config.data_dir, config.name, config.split)
-    # All that is random is fixed by a row's place in the global order, before the rows are divided.
-    rows = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
-    rows = rows.random_map(partial(_encode, encoder=encoder, config=config))
-    rows = grain.MapDataset.source(_ProcessRows(rows, batch_size, process_index, process_count))
-    batches = rows.batch(
-        batch_size // process_count,
-        batch_fn=partial(pad, max_tokens=config.max_tokens, max_patches=config.max_patches),
+    # All that is random is fixed by a sample's place in the global order, before it is divided.
+    samples = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
+    samples = samples.random_map(partial(_encode, encoder=encoder, config=config))
+    share = _ProcessSamples(samples, batch_size, process_index, process_count)
+    # Samples and batches are large, so few are kept ready.
+    ready = grain.MapDataset.source(share).to_iter_dataset(
+        grain.ReadOptions(num_threads=2, prefetch_buffer_size=2)
     )
-    # Batches are large, so few are kept ready.
-    ready = batches.to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=2))
     if config.num_workers:
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()  # Grain hands absl's flags to its workers.
         ready = ready.mp_prefetch(grain.MultiprocessingOptions(num_workers=config.num_workers))
-    return iter(ready)
+    budgets = {"max_tokens": config.max_tokens, "max_patches": config.max_patches}
+    # Packed behind the workers, rows do not depend on their number.
+    rows = PackIterDataset(ready, share.__getitem__, open_rows=config.open_rows, **budgets)
+    batches = rows.batch(batch_size // process_count, batch_fn=partial(pad, **budgets))
+    return iter(grain.experimental.ThreadPrefetchIterDataset(batches, prefetch_buffer_size=2))
 
 
 def _encode(
     record: DepthRecord, rng: np.random.Generator, *, encoder: Encoder, config: DataConfig
 ) -> Encoded:
-    return encoder.encode(training_sample(record, config.sampling, rng), config.questions)
+    sample = encoder.encode(training_sample(record, config.sampling, rng), config.questions)
+    check_size(sample, config.max_tokens, config.max_patches)
+    return sample
 
 
 @dataclass(frozen=True)
-class _ProcessRows:
-    """One process's rows of every global batch: a run of neighbours, as devices hold them."""
+class _ProcessSamples:
+    """One process's share of every `batch_size` samples: neighbours, as devices hold their rows."""
 
-    rows: grain.MapDataset
+    samples: grain.MapDataset
     batch_size: int
     process_index: int
     process_count: int
 
     def __len__(self) -> int:
-        return len(self.rows) // self.process_count
+        return len(self.samples) // self.process_count
 
     def __getitem__(self, index: int) -> Encoded:
         share = self.batch_size // self.process_count
-        batch, row = divmod(index, share)
-        return self.rows[batch * self.batch_size + self.process_index * share + row]
+        batch, place = divmod(index, share)
+        return self.samples[batch * self.batch_size + self.process_index * share + place]

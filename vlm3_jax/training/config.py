@@ -34,7 +34,7 @@ class TrainConfig:
     total_steps: int
     """Updates of the whole run; the learning rate reaches zero at its end."""
     batch_size: int
-    """Rows an update, over all devices."""
+    """Rows an update, over all devices; a packed row holds several samples."""
     mesh: MeshConfig = field(default_factory=MeshConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     seed: int = 0

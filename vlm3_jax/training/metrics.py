@@ -14,7 +14,15 @@ from vlm3_jax.errors import BadInput
 from vlm3_jax.training.flops import peak_flops
 from vlm3_jax.training.workdir import Workdir
 
-_STEP_VALUES = ("loss", "accuracy", "lr", "grad_norm", "num_supervised")
+_STEP_VALUES = (
+    "loss",
+    "accuracy",
+    "lr",
+    "grad_norm",
+    "num_supervised",
+    "token_fill",
+    "patch_fill",
+)
 
 
 class MetricsLog:

@@ -63,7 +63,8 @@ def train_step(
     Returns:
         The new state and float32 scalars: `loss`, `accuracy` (share of answer tokens whose logit is
         the largest), `lr`, `grad_norm` (before clipping), and this batch's `num_samples`,
-        `num_tokens` (without padding), `num_supervised` (answer tokens) and `flops`.
+        `num_tokens` (without padding), `num_supervised` (answer tokens), `flops`, and `token_fill`
+        and `patch_fill` (share of the rows that is not padding).
     """
 
     def loss_of(params: Params) -> tuple[jax.Array, AnswerLoss]:
@@ -82,6 +83,8 @@ def train_step(
         "num_samples": jnp.sum(jnp.max(batch.text.segment_ids, axis=-1)),
         "num_tokens": jnp.sum(batch.text.segment_ids > 0),
         "flops": training_flops(config, batch),
+        "token_fill": jnp.mean(batch.text.segment_ids > 0),
+        "patch_fill": jnp.mean(batch.images.segment_ids > 0),
     }
     metrics = {name: jnp.asarray(value, jnp.float32) for name, value in metrics.items()}
     params = optax.apply_updates(state.params, updates)

@@ -1,0 +1,113 @@
+"""Which budgets of tokens and patches packed rows fill well."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vlm3_jax.data.depth_samples import training_sample
+from vlm3_jax.data.encoder import Encoder
+from vlm3_jax.data.packing import FirstFit
+from vlm3_jax.data.pipeline import DataConfig
+from vlm3_jax.data.sources import open_source
+from vlm3_jax.errors import BadInput
+
+# Lengths that attention kernels take in whole blocks, and whole merge blocks of patches.
+_MULTIPLE = 128
+_NUM_SIMULATED = 4000  # At least.
+_MOST_SAMPLES_A_ROW = 32
+
+
+@dataclass(frozen=True)
+class Filling:
+    """Budgets of a row and how full they become."""
+
+    max_tokens: int
+    max_patches: int
+    token_fill: float
+    """Share of the tokens of closed rows that is not padding."""
+    patch_fill: float
+    """Likewise of the patches."""
+    samples_per_row: float
+
+
+def sample_sizes(config: DataConfig, encoder: Encoder, count: int, seed: int) -> np.ndarray:
+    """Encodes samples drawn from a dataset, whatever its budgets.
+
+    Args:
+        config: what is trained on.
+        encoder: of the model to be trained.
+        count: samples to draw without repeats; all where the dataset has fewer.
+        seed: of the draw.
+
+    Returns:
+        int [N, 2], tokens and patches of each.
+
+    Raises:
+        BadInput: the dataset is missing, or a record cannot be used.
+    """
+    source = open_source(config.data_dir, config.name, config.split)
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(len(source))[:count]
+    samples = (training_sample(source[index], config.sampling, rng) for index in chosen)
+    return np.array([encoder.encode(sample, config.questions).size for sample in samples])
+
+
+def simulate(sizes: np.ndarray, max_tokens: int, max_patches: int, open_rows: int) -> Filling:
+    """Packs samples of the sizes given, int [N, 2], in their order; rows left open do not count.
+
+    Raises:
+        ValueError: the samples close no row.
+    """
+    packer = FirstFit(max_tokens, max_patches, open_rows)
+    closed = [row for size in sizes.tolist() if (row := packer.add(None, *size))]
+    if not closed:
+        raise ValueError(f"{len(sizes)} samples close no row of {max_tokens} tokens")
+    tokens, patches, samples = np.mean(
+        [(row.tokens, row.patches, len(row.members)) for row in closed], axis=0
+    ).tolist()
+    return Filling(max_tokens, max_patches, tokens / max_tokens, patches / max_patches, samples)
+
+
+def propose(
+    sizes: np.ndarray, open_rows: int, token_fill: float, patch_fill: float, seed: int
+) -> Filling:
+    """Finds the shortest rows that become as full as wanted.
+
+    Whatever the rows, they hold tokens and patches in the ratio of the samples' means. So the
+    budget of patches follows from that of tokens and the fills wanted, and one search remains.
+
+    Args:
+        sizes: int [N, 2], tokens and patches of some samples, which are packed again and again.
+        open_rows: rows that are filled at the same time.
+        token_fill: share of a row's tokens that shall not be padding.
+        patch_fill: likewise of its patches.
+        seed: of the simulated order of samples.
+
+    Raises:
+        BadInput: no row of up to 32 samples becomes so full.
+    """
+    tokens, patches = sizes.mean(axis=0)
+    most_tokens, most_patches = sizes.max(axis=0)
+    # Each as often as the others, so that the means stay.
+    repeated = np.tile(sizes, (-(-_NUM_SIMULATED // len(sizes)), 1))
+    shuffled = np.random.default_rng(seed).permutation(repeated)
+    best = None
+    for max_tokens in range(
+        _round_up(most_tokens), _round_up(_MOST_SAMPLES_A_ROW * tokens) + 1, _MULTIPLE
+    ):
+        proportional = max_tokens * token_fill / tokens * patches / patch_fill
+        max_patches = _round_up(max(proportional, most_patches))
+        filling = simulate(shuffled, max_tokens, max_patches, open_rows)
+        if filling.token_fill >= token_fill and filling.patch_fill >= patch_fill:
+            return filling
+        best = max(best or filling, filling, key=lambda f: f.token_fill)
+    raise BadInput(
+        f"no row of up to {_MOST_SAMPLES_A_ROW} samples becomes as full as {token_fill:.3f} tokens"
+        f" and {patch_fill:.3f} patches; {best.max_tokens} tokens and {best.max_patches} patches"
+        f" become {best.token_fill:.3f} and {best.patch_fill:.3f}: want less, or set more open_rows"
+        f" than {open_rows}."
+    )
+
+
+def _round_up(size: float) -> int:
+    return -int(-size // _MULTIPLE) * _MULTIPLE
