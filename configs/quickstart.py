@@ -19,6 +19,7 @@ def get_config() -> ConfigDict:
                 "questions": "independent",
                 "max_tokens": 288,
                 "max_patches": 48,
+                "max_supervised": 160,
             },
             "optimizer": {
                 "learning_rate": 2e-3,

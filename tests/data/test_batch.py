@@ -20,7 +20,7 @@ def rows(encoder: Encoder, rng) -> list[Encoded]:
 
 
 def test_rows_stand_first_and_padding_is_inert(rows):
-    batch = pad(rows, max_tokens=200, max_patches=40)
+    batch = pad(rows, max_tokens=200, max_patches=40, max_supervised=30)
     assert batch.text.tokens.shape == (3, 200) and batch.images.patches.shape == (3, 40, 768)
     for i, row in enumerate(rows):
         length, patches = len(row.text.tokens), len(row.images.patches)
@@ -46,14 +46,18 @@ def test_visual_tokens_and_patches_belong_together(rows):
 
 
 @pytest.mark.parametrize(
-    ("max_tokens", "max_patches", "message"),
+    ("budgets", "message"),
     [
-        (30, 40, r"^two needs \d+ tokens, but max_tokens is 30: raise it"),
-        (200, 24, "^two needs 28 patches, but max_patches is 24: raise it"),
+        ((30, 40, 30), r"^two needs \d+ tokens, but max_tokens is 30: raise it"),
+        ((200, 24, 30), "^two needs 28 patches, but max_patches is 24: raise it"),
+        ((200, 40, 5), r"^two needs \d+ answer tokens, but max_supervised is 5: raise it"),
     ],
 )
-def test_a_row_over_the_budget_is_named(max_tokens, max_patches, message, rows):
+def test_a_row_over_the_budget_is_named(budgets, message, rows):
     with pytest.raises(BadInput, match=message):
-        pad(rows, max_tokens, max_patches)
+        pad(rows, *budgets)
     exact = max(len(row.text.tokens) for row in rows)
-    assert pad(rows, exact, 28).text.tokens.shape == (3, exact)
+    answers = max(np.count_nonzero(row.loss_weights) for row in rows)
+    assert pad(rows, exact, 28, answers).text.tokens.shape == (3, exact)
+    with pytest.raises(BadInput, match=f"needs {answers} answer tokens"):
+        pad(rows, exact, 28, answers - 1)

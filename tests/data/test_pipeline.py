@@ -22,6 +22,7 @@ def config(toy_data) -> DataConfig:
         name=toy.NAME,
         max_tokens=720,
         max_patches=32,
+        max_supervised=200,
         sampling=DepthSampling(focal=60.0, questions_per_image=2),
     )
 
@@ -153,6 +154,7 @@ def test_independent_questions_see_themselves_only(config, encoder):
     [
         ({"max_tokens": 50}, "tokens, but max_tokens is 50"),
         ({"max_patches": 8}, "patches, but max_patches is 8"),
+        ({"max_supervised": 9}, "answer tokens, but max_supervised is 9"),
         pytest.param(
             {"max_tokens": 50, "num_workers": 1},
             "tokens, but max_tokens is 50",
@@ -166,7 +168,8 @@ def test_a_row_over_the_budget_is_named(change, message, config, encoder):
 
 
 def test_settings_that_cannot_be_used_are_refused(config, encoder):
-    for name, value in (("max_tokens", 0), ("max_patches", 0), ("num_workers", -1)):
+    for name in ("max_tokens", "max_patches", "max_supervised", "num_workers"):
+        value = -1 if name == "num_workers" else 0
         with pytest.raises(BadInput, match=f"^{name} is {value}, but must be at least"):
             replace(config, **{name: value})
     with pytest.raises(BadInput, match="must be a multiple of 4"):

@@ -52,7 +52,7 @@ def test_eight_devices_give_the_same_losses_from_shards(single, on_eight_devices
     # Parameters and both moments of the optimizer lie in pieces.
     for prefix in ("params", "opt_state/1/0/mu", "opt_state/1/0/nu"):
         shards = {k.removeprefix(f"{prefix}/"): v for k, v in found["shards"].items()}
-        assert shards["text/embed/embedding"] == [96 // 2, 32 // 4]
+        assert shards["text/embed/embedding"] == [104 // 2, 32 // 4]
         assert shards["text/layers/mlp/gate_proj/kernel"] == [2, 32 // 4, 64 // 2]
         assert shards["text/layers/attn/o_proj/kernel"] == [2, 64 // 2, 32 // 4]
         assert shards["vision/blocks/attn/qkv/kernel"] == [2, 32 // 8, 96]
@@ -72,6 +72,13 @@ def test_fsdp_gathers_parameters_and_no_activations(single, on_eight_devices):
     for text in found["gathered"]:
         shape = tuple(sorted(int(size) for size in text.split(",")))
         assert shape in allowed or tuple(sorted(shape[1:])) in allowed, f"gathered f32[{text}]"
+
+
+@pytest.mark.slow
+def test_the_head_and_its_gradient_are_exchanged_once(on_eight_devices):
+    for found in on_eight_devices:
+        assert found["in_loops"]  # The layers' parameters.
+        assert not [shape for shape in found["in_loops"] if {"104", "52"} & {*shape.split(",")}]
 
 
 def test_bfloat16_compute_and_remat(single):

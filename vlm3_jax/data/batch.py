@@ -12,18 +12,23 @@ from vlm3_jax.models.inputs import Batch, ImageInputs, TextInputs
 _PADDING = {"visual_index": -1}
 
 
-def pad(rows: Sequence[Encoded], max_tokens: int, max_patches: int) -> Batch:
+def pad(rows: Sequence[Encoded], max_tokens: int, max_patches: int, max_supervised: int) -> Batch:
     """Stacks rows, padded to `max_tokens` tokens and `max_patches` patches each.
 
     Returns:
         NumPy arrays with the shapes of `Batch`, B = len(rows).
 
     Raises:
-        BadInput: a row is longer than that.
+        BadInput: a row is longer than that, or has more than `max_supervised` answer tokens.
     """
     for row in rows:
-        _check_budget(row.key, len(row.text.tokens), max_tokens, "tokens", "fewer questions")
-        _check_budget(row.key, len(row.images.patches), max_patches, "patches", "a smaller focal")
+        tokens, patches = len(row.text.tokens), len(row.images.patches)
+        answers = np.count_nonzero(row.loss_weights)
+        _check_budget(row.key, f"{tokens} tokens", tokens, "max_tokens", max_tokens)
+        _check_budget(row.key, f"{patches} patches", patches, "max_patches", max_patches)
+        _check_budget(
+            row.key, f"{answers} answer tokens", answers, "max_supervised", max_supervised
+        )
     return Batch(
         text=pad_inputs([row.text for row in rows], TextInputs, max_tokens),
         images=pad_inputs([row.images for row in rows], ImageInputs, max_patches),
@@ -32,11 +37,10 @@ def pad(rows: Sequence[Encoded], max_tokens: int, max_patches: int) -> Batch:
     )
 
 
-def _check_budget(key: str, need: int, budget: int, unit: str, remedy: str) -> None:
+def _check_budget(key: str, what: str, need: int, setting: str, budget: int) -> None:
     if need > budget:
-        raise BadInput(
-            f"{key} needs {need} {unit}, but max_{unit} is {budget}: raise it, or use {remedy}."
-        )
+        remedy = "a smaller focal" if setting == "max_patches" else "fewer questions"
+        raise BadInput(f"{key} needs {what}, but {setting} is {budget}: raise it, or use {remedy}.")
 
 
 def pad_inputs(

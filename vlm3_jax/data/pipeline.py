@@ -27,6 +27,8 @@ class DataConfig:
     """Tokens of a row; shorter ones are padded, a longer one is an error that names it."""
     max_patches: int
     """Image patches of a row, likewise; a multiple of a merge block's patches."""
+    max_supervised: int
+    """Answer tokens of a row, likewise: the head computes logits for so many positions a row."""
     split: str = "train"
     sampling: DepthSampling = DepthSampling()  # noqa: RUF009 (it is frozen)
     questions: QuestionMode = "turns"
@@ -37,7 +39,8 @@ class DataConfig:
     the batches hold does not depend on it, but a run can only resume with the same number."""
 
     def __post_init__(self):
-        for name, least in (("max_tokens", 1), ("max_patches", 1), ("num_workers", 0)):
+        leasts = {"max_tokens": 1, "max_patches": 1, "max_supervised": 1, "num_workers": 0}
+        for name, least in leasts.items():
             if getattr(self, name) < least:
                 raise BadInput(f"{name} is {getattr(self, name)}, but must be at least {least}.")
 
@@ -83,7 +86,12 @@ def train_iterator(
     rows = grain.MapDataset.source(_ProcessRows(rows, batch_size, process_index, process_count))
     batches = rows.batch(
         batch_size // process_count,
-        batch_fn=partial(pad, max_tokens=config.max_tokens, max_patches=config.max_patches),
+        batch_fn=partial(
+            pad,
+            max_tokens=config.max_tokens,
+            max_patches=config.max_patches,
+            max_supervised=config.max_supervised,
+        ),
     )
     # Batches are large, so few are kept ready.
     ready = batches.to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=2))

@@ -78,6 +78,7 @@ def train(config: TrainConfig, workdir: str | Path) -> None:
                 schedule=schedule,
                 compute_dtype=jnp.dtype(config.model.compute_dtype),
                 remat=config.model.remat,
+                max_supervised=config.data.max_supervised,
             ),
             abstract,
             batch,

@@ -57,8 +57,11 @@ def train_step(
     schedule: optax.Schedule,
     compute_dtype: Any,
     remat: bool,
+    max_supervised: int,
 ) -> tuple[TrainState, Metrics]:
     """One update from one global batch.
+
+    Every answer token of the batch counts the same, whatever row it is in.
 
     Returns:
         The new state and float32 scalars: `loss`, `accuracy` (share of answer tokens whose logit is
@@ -66,11 +69,14 @@ def train_step(
         `num_tokens` (without padding), `num_supervised` (answer tokens) and `flops`.
     """
 
+    num_supervised = jnp.sum(batch.loss_weights)
+    weights = batch.loss_weights / jnp.maximum(num_supervised, 1.0)
+
     def loss_of(params: Params) -> tuple[jax.Array, AnswerLoss]:
         params = jax.tree.map(lambda leaf: leaf.astype(compute_dtype), params)
         model = functional.build(config, params, remat=remat)
-        logits = model.logits(model(batch.text, batch.images))
-        answers = answer_loss(logits, batch.targets, batch.loss_weights)
+        hidden = model(batch.text, batch.images)
+        answers = answer_loss(hidden, model.head(), batch.targets, weights, max_supervised)
         return answers.loss, answers
 
     (_, answers), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
@@ -80,6 +86,7 @@ def train_step(
         "lr": schedule(state.step),
         "grad_norm": optax.global_norm(grads),
         "num_samples": jnp.sum(jnp.max(batch.text.segment_ids, axis=-1)),
+        "num_supervised": num_supervised,
         "num_tokens": jnp.sum(batch.text.segment_ids > 0),
         "flops": training_flops(config, batch),
     }

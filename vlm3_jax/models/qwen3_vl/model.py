@@ -66,7 +66,8 @@ class Qwen3VL(nnx.Module):
 
     def embed(self, text: TextInputs, features: VisualFeatures | None) -> jax.Array:
         """Token embeddings with the visual tokens in their places, [B, L, D]."""
-        x = self.text.embed(text.tokens)
+        # Not by calling the layer, which would convert to the type that it was made with.
+        x = jnp.take(self.text.embed.embedding[...], text.tokens, axis=0)
         if features is None:
             return x
         visual = scatter(features.tokens, text.visual_index)
@@ -74,8 +75,10 @@ class Qwen3VL(nnx.Module):
 
     def logits(self, hidden: jax.Array) -> jax.Array:
         """float32 [..., vocabulary] from hidden states [..., D]."""
+        return jnp.matmul(hidden, self.head(), preferred_element_type=jnp.float32)
+
+    def head(self) -> jax.Array:
+        """The matrix [D, vocabulary] that makes logits of hidden states."""
         if self.config.tie_word_embeddings:
-            kernel = self.text.embed.embedding[...].T
-        else:
-            kernel = self.lm_head.kernel[...]
-        return jnp.matmul(hidden, kernel, preferred_element_type=jnp.float32)
+            return self.text.embed.embedding[...].T
+        return self.lm_head.kernel[...]
