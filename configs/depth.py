@@ -20,7 +20,7 @@ def get_config() -> ConfigDict:
                 "checkpoint": "Qwen/Qwen3-VL-4B-Instruct",
                 "init": "checkpoint",
                 "compute_dtype": "bfloat16",
-                "remat": True,
+                "remat": {"text": "full", "vision": "full"},
             },
             "data": {
                 "data_dir": "data",

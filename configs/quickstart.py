@@ -9,7 +9,7 @@ def get_config() -> ConfigDict:
             "model": {
                 "checkpoint": "runs/quickstart/untrained",
                 "compute_dtype": "float32",
-                "remat": False,
+                "remat": {"text": "none", "vision": "none"},
             },
             "data": {
                 "data_dir": "runs/quickstart/data",

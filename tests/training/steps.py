@@ -8,6 +8,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from tests.training.synthetic import CONFIG, make_batch
 from vlm3_jax.models.functional import init_params
@@ -22,14 +23,24 @@ MAX_SUPERVISED = 12
 OPTIMIZER = OptimizerConfig(learning_rate=1e-2, clip_norm=1.0, weight_decay=0.1)
 
 
-def prepare(mesh_sizes=(1, 1, 1), compute_dtype="float32", remat=False):
+def prepare(
+    mesh_sizes=(1, 1, 1),
+    compute_dtype="float32",
+    settings=OPTIMIZER,
+    param_dtype="float32",
+    **options,
+):
     """The compiled step, the first state and a function that makes the batch of a step."""
     mesh = make_mesh(*mesh_sizes)
-    schedule = make_schedule(OPTIMIZER, ROWS, 10)
-    optimizer = make_optimizer(OPTIMIZER, schedule)
-    abstract = abstract_state(CONFIG, optimizer, mesh)
+    schedule = make_schedule(settings, ROWS, 10)
+    optimizer = make_optimizer(settings, schedule)
+    frozen = settings.frozen
+    abstract = abstract_state(CONFIG, optimizer, mesh, param_dtype, frozen)
     placement = jax.tree.map(lambda leaf: leaf.sharding, abstract)
-    state = jax.jit(lambda: new_state(init_params(CONFIG, 0), optimizer), out_shardings=placement)()
+    state = jax.jit(
+        lambda: new_state(optax.tree.cast(init_params(CONFIG, 0), param_dtype), optimizer, frozen),
+        out_shardings=placement,
+    )()
 
     def batch(step: int):
         return jax.device_put(make_batch(np.random.default_rng(step), ROWS), batch_sharding(mesh))
@@ -40,8 +51,9 @@ def prepare(mesh_sizes=(1, 1, 1), compute_dtype="float32", remat=False):
         optimizer=optimizer,
         schedule=schedule,
         compute_dtype=jnp.dtype(compute_dtype),
-        remat=remat,
         max_supervised=MAX_SUPERVISED,
+        frozen=frozen,
+        **options,
     )
     return compile_step(step, abstract, batch(0), mesh), state, batch
 

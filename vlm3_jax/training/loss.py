@@ -109,8 +109,8 @@ def _chunks(chunk_size: int, x: jax.Array) -> jax.Array:
 def _logits(hidden: jax.Array, head: jax.Array) -> jax.Array:
     """float32 [N, V] from [N, D] and [D, V].
 
-    The gradient is rounded to the type of `hidden` first, as that of every other layer is; else both
-    products of the backward pass would run in float32, many times slower than in bfloat16.
+    The gradient is rounded to the type of `hidden` first, as that of every other layer is; else the
+    two products of the backward pass would run in float32, many times slower than in bfloat16.
     """
     return jnp.matmul(hidden, head, preferred_element_type=jnp.float32)
 

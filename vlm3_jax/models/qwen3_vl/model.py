@@ -9,6 +9,7 @@ from vlm3_jax.models.inputs import ImageInputs, TextInputs
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
 from vlm3_jax.models.qwen3_vl.text import KVCache, LanguageModel, Visual, scatter
 from vlm3_jax.models.qwen3_vl.vision import VisionTower, VisualFeatures
+from vlm3_jax.models.stack import NO_REMAT, Remat
 
 
 class Qwen3VL(nnx.Module):
@@ -18,10 +19,10 @@ class Qwen3VL(nnx.Module):
     float32; for mixed precision, cast the parameters first.
     """
 
-    def __init__(self, config: Qwen3VLConfig, *, remat: bool = False, rngs: nnx.Rngs):
+    def __init__(self, config: Qwen3VLConfig, *, remat: Remat = NO_REMAT, rngs: nnx.Rngs):
         self.config = config
-        self.vision = VisionTower(config.vision, remat=remat, rngs=rngs)
-        self.text = LanguageModel(config.text, remat=remat, rngs=rngs)
+        self.vision = VisionTower(config.vision, remat=remat.vision, rngs=rngs)
+        self.text = LanguageModel(config.text, remat=remat.text, rngs=rngs)
         if not config.tie_word_embeddings:
             self.lm_head = nnx.Linear(
                 config.text.hidden_size, config.text.vocab_size, use_bias=False, rngs=rngs
