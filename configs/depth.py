@@ -20,7 +20,7 @@ def get_config() -> ConfigDict:
                 "checkpoint": "Qwen/Qwen3-VL-4B-Instruct",
                 "init": "checkpoint",
                 "compute_dtype": "bfloat16",
-                "remat": True,
+                "remat": {"text": "full", "vision": "full"},
             },
             "data": {
                 "data_dir": "data",
@@ -32,6 +32,8 @@ def get_config() -> ConfigDict:
                 # A 1215x920 image is 4408 patches or 1102 tokens, a turn about 125 tokens.
                 "max_tokens": 2560,
                 "max_patches": 4864,
+                # An answer is about 35 tokens.
+                "max_supervised": 512,
                 "num_workers": 8,
             },
             "optimizer": {

@@ -9,7 +9,7 @@ def get_config() -> ConfigDict:
             "model": {
                 "checkpoint": "runs/quickstart/untrained",
                 "compute_dtype": "float32",
-                "remat": False,
+                "remat": {"text": "none", "vision": "none"},
             },
             "data": {
                 "data_dir": "runs/quickstart/data",
@@ -19,6 +19,7 @@ def get_config() -> ConfigDict:
                 "questions": "independent",
                 "max_tokens": 288,
                 "max_patches": 48,
+                "max_supervised": 160,
             },
             "optimizer": {
                 "learning_rate": 2e-3,

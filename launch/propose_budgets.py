@@ -1,4 +1,4 @@
-"""Proposes max_tokens and max_patches that packed rows of a configuration's samples fill well.
+"""Proposes the budgets that packed rows of a configuration's samples fill well.
 
     python launch/propose_budgets.py --config=configs/depth.py --config.data.data_dir=DATA \
         --config.data.open_rows=16
@@ -12,7 +12,7 @@ from absl import flags
 from vlm3_jax import cli
 from vlm3_jax.config import define_flag, parse
 from vlm3_jax.data.budgets import Filling, propose, sample_sizes, simulate
-from vlm3_jax.data.encoder import Encoder
+from vlm3_jax.data.encoder import Encoder, Size
 from vlm3_jax.errors import BadInput
 from vlm3_jax.hub import folder as hub
 from vlm3_jax.training.config import TrainConfig
@@ -39,21 +39,25 @@ def main() -> None:
     sizes = sample_sizes(data, encoder, NUM_SAMPLES.value, config.seed)
     packed = propose(sizes, data.open_rows, TOKEN_FILL.value, PATCH_FILL.value, config.seed)
     print(f"{len(sizes)} samples of {data.name}, split {data.split}, questions {data.questions!r}:")
-    for name, column in zip(("tokens", "patches"), sizes.T, strict=True):
-        print(f"  {name:8}mean {column.mean():8.1f}  least {column.min():6}  most {column.max():6}")
-    print(f"{'':16}max_tokens max_patches token_fill patch_fill samples/row")
-    _print_line("one sample", simulate(sizes, *sizes.max(axis=0).tolist(), open_rows=0))
+    for name, column in zip(Size._fields, sizes.T, strict=True):
+        print(
+            f"  {name:11}mean {column.mean():8.1f}  least {column.min():6}  most {column.max():6}"
+        )
+    print(f"{'':16}max_tokens max_patches max_supervised token_fill patch_fill samples/row")
+    _print_line("one sample", simulate(sizes, Size(*sizes.max(axis=0).tolist()), open_rows=0))
     _print_line(f"{data.open_rows} open rows", packed)
     print(
-        f"--config.data.open_rows={data.open_rows} --config.data.max_tokens={packed.max_tokens}"
-        f" --config.data.max_patches={packed.max_patches}"
+        f"--config.data.open_rows={data.open_rows} --config.data.max_tokens={packed.budget.tokens}"
+        f" --config.data.max_patches={packed.budget.patches}"
+        f" --config.data.max_supervised={packed.budget.supervised}"
     )
 
 
 def _print_line(name: str, filling: Filling) -> None:
     print(
-        f"  {name:14}{filling.max_tokens:10}{filling.max_patches:12}{filling.token_fill:11.3f}"
-        f"{filling.patch_fill:11.3f}{filling.samples_per_row:12.2f}"
+        f"  {name:14}{filling.budget.tokens:10}{filling.budget.patches:12}"
+        f"{filling.budget.supervised:15}{filling.token_fill:11.3f}{filling.patch_fill:11.3f}"
+        f"{filling.samples_per_row:12.2f}"
     )
 
 

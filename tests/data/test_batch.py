@@ -4,7 +4,7 @@ import pytest
 from tests.tiny import textured_image
 from vlm3_jax.data.batch import check_size, pad
 from vlm3_jax.data.chat import Sample, Turn
-from vlm3_jax.data.encoder import Encoded, Encoder
+from vlm3_jax.data.encoder import Encoded, Encoder, Size
 from vlm3_jax.errors import BadInput
 
 
@@ -46,15 +46,16 @@ def test_visual_tokens_and_patches_belong_together(rows):
 
 
 @pytest.mark.parametrize(
-    ("max_tokens", "max_patches", "message"),
+    ("budgets", "message"),
     [
-        (30, 40, r"^two needs \d+ tokens, but max_tokens is 30: raise it"),
-        (200, 24, "^two needs 28 patches, but max_patches is 24: raise it"),
+        ((30, 40, 30), r"^two needs \d+ tokens, but max_tokens is 30: raise it"),
+        ((200, 24, 30), "^two needs 28 patches, but max_patches is 24: raise it"),
+        ((200, 40, 5), r"^two needs \d+ answer tokens, but max_supervised is 5: raise it"),
     ],
 )
-def test_a_sample_over_the_budget_is_named(max_tokens, max_patches, message, rows):
+def test_a_sample_over_the_budget_is_named(budgets, message, rows):
     with pytest.raises(BadInput, match=message):
-        check_size(rows[0], max_tokens, max_patches)
-    exact = max(len(row.text.tokens) for row in rows)
-    check_size(rows[0], len(rows[0].text.tokens), 28)
+        check_size(rows[0], Size(*budgets))
+    check_size(rows[0], rows[0].size)
+    exact = max(row.size.tokens for row in rows)
     assert pad(rows, exact, 28).text.tokens.shape == (3, exact)

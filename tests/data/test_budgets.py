@@ -5,7 +5,7 @@ import pytest
 from tests.tiny import TEXT, VISION
 from vlm3_jax.data.budgets import propose, simulate
 from vlm3_jax.data.chat import Sample, Turn
-from vlm3_jax.data.encoder import Encoded, Encoder
+from vlm3_jax.data.encoder import Encoded, Encoder, Size
 from vlm3_jax.data.packing import PackIterDataset
 from vlm3_jax.errors import BadInput
 from vlm3_jax.geometry.camera import Camera, unify_focal
@@ -59,13 +59,14 @@ def test_proposed_budgets_are_filled_by_2000_samples(pool):
     order = np.random.default_rng(1).permutation(2000) % len(pool)
     samples = [pool[i] for i in order]
     parent = grain.MapDataset.source(samples).to_iter_dataset(grain.ReadOptions(0, 0))
-    budgets = {"max_tokens": proposed.max_tokens, "max_patches": proposed.max_patches}
-    rows = list(PackIterDataset(parent, samples.__getitem__, open_rows=OPEN_ROWS, **budgets))
+    rows = list(PackIterDataset(parent, samples.__getitem__, proposed.budget, OPEN_ROWS))
     tokens = np.array([(row.text.segment_ids > 0).sum() for row in rows])
     patches = np.array([(row.images.segment_ids > 0).sum() for row in rows])
     num_samples = sum(row.text.segment_ids.max() for row in rows)
-    assert tokens.max() <= proposed.max_tokens and patches.max() <= proposed.max_patches
-    fill = tokens.mean() / proposed.max_tokens, patches.mean() / proposed.max_patches
+    budget = proposed.budget
+    assert tokens.max() <= budget.tokens and patches.max() <= budget.patches
+    assert max(row.size.supervised for row in rows) <= budget.supervised
+    fill = tokens.mean() / budget.tokens, patches.mean() / budget.patches
     print(proposed)
     print(f"{num_samples} samples in {len(rows)} rows fill {fill[0]:.4f} and {fill[1]:.4f}")
     assert fill[0] >= 0.95
@@ -75,35 +76,36 @@ def test_proposed_budgets_are_filled_by_2000_samples(pool):
 
 
 def test_simulated_fill():
-    sizes = np.array([(6, 4), (3, 4), (1, 2), (5, 5), (9, 9)])
-    one = simulate(sizes, 10, 10, open_rows=0)
+    sizes = np.array([(6, 4, 1), (3, 4, 2), (1, 2, 1), (5, 5, 1), (9, 9, 1)])
+    one = simulate(sizes, Size(10, 10, 10), open_rows=0)
     assert (one.token_fill, one.patch_fill) == pytest.approx((2.4 / 5, 2.4 / 5))
     assert one.samples_per_row == 1
     # 6+3+1 and 4+4+2; then 5, which 9 closes when one row may be open.
-    packed = simulate(sizes, 10, 10, open_rows=1)
+    packed = simulate(sizes, Size(10, 10, 10), open_rows=1)
     assert (packed.token_fill, packed.patch_fill) == pytest.approx((0.75, 0.75))
     assert packed.samples_per_row == 2
+    assert packed.budget == Size(10, 10, 4)
     with pytest.raises(ValueError, match="close no row"):
-        simulate(sizes[:3], 10, 10, open_rows=1)
+        simulate(sizes[:3], Size(10, 10, 10), open_rows=1)
 
 
 def test_proposed_rows_are_the_shortest_that_fill():
     # 128, 256 and 384 tokens would leave 28, 56 and 84 empty; 512 tokens hold five samples.
-    found = propose(np.array([(100, 400)]), 4, token_fill=0.95, patch_fill=0.9, seed=0)
-    assert (found.max_tokens, found.max_patches, found.samples_per_row) == (512, 2176, 5)
+    found = propose(np.array([(100, 400, 20)]), 4, token_fill=0.95, patch_fill=0.9, seed=0)
+    assert (found.budget, found.samples_per_row) == (Size(512, 2176, 100), 5)
     assert (found.token_fill, found.patch_fill) == pytest.approx((500 / 512, 2000 / 2176))
 
 
 def test_both_fills_are_as_wanted_and_more_open_rows_reach_them_sooner():
-    sizes = np.random.default_rng(0).integers((60, 200), (180, 600), (40, 2))
+    sizes = np.random.default_rng(0).integers((60, 200, 5), (180, 600, 20), (40, 3))
     lengths = {}
     for open_rows in (2, 16):
         found = [propose(sizes, open_rows, 0.9, 0.85, seed) for seed in range(8)]
         assert all(f.token_fill >= 0.9 and f.patch_fill >= 0.85 for f in found)
-        lengths[open_rows] = np.mean([f.max_tokens for f in found])
+        lengths[open_rows] = np.mean([f.budget.tokens for f in found])
     assert lengths[16] < lengths[2]
 
 
 def test_a_fill_that_cannot_be_had_is_refused():
     with pytest.raises(BadInput, match=r"no row of up to 32 samples becomes as full as 1.000 tok"):
-        propose(np.array([(120, 400), (130, 420)]), 1, token_fill=1.0, patch_fill=1.0, seed=0)
+        propose(np.array([(120, 400, 9), (130, 420, 9)]), 1, token_fill=1.0, patch_fill=1.0, seed=0)

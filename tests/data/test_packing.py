@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from tests.tiny import textured_image
 from vlm3_jax.data.chat import Sample, Turn
-from vlm3_jax.data.encoder import Encoded, Encoder
+from vlm3_jax.data.encoder import Encoded, Encoder, Size
 from vlm3_jax.data.packing import FirstFit, PackIterDataset, join
 
-SIZES = st.lists(st.tuples(st.integers(1, 10), st.integers(0, 10)), max_size=60)
+SIZES = st.lists(
+    st.builds(Size, st.integers(1, 10), st.integers(0, 10), st.integers(0, 10)), max_size=60
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,7 @@ def test_a_row_of_one_sample_is_the_sample(samples):
 
 def test_samples_stand_one_after_another(samples):
     row = join(samples)
-    lengths, patches = zip(*(sample.size for sample in samples), strict=True)
+    lengths, patches, _ = zip(*(sample.size for sample in samples), strict=True)
     assert row.key == "two, one, none, other"
     np.testing.assert_array_equal(row.text.segment_ids, np.repeat([1, 2, 3, 4], lengths))
     # Two images, one, none and one, numbered through.
@@ -80,21 +82,21 @@ def test_every_image_token_finds_the_patches_of_its_image(samples):
 
 @given(SIZES, st.integers(0, 5))
 def test_first_fit(sizes, max_open):
-    packer = FirstFit(max_tokens=10, max_patches=10, max_open=max_open)
+    packer = FirstFit(Size(10, 10, 10), max_open)
     closed = []
     for number, size in enumerate(sizes):
-        before = [(row.tokens, row.patches) for row in packer.open_rows]
-        row = packer.add(number, *size)
+        before = [row.size for row in packer.open_rows]
+        row = packer.add(number, size)
         closed += [row] if row else []
         holder = [number in r.members for r in [*([row] if row else []), *packer.open_rows]]
-        fits = [t + size[0] <= 10 and p + size[1] <= 10 for t, p in before]
+        fits = [max(np.add(used, size)) <= 10 for used in before]
         assert holder.index(True) == (fits.index(True) if any(fits) else len(before))
     assert len(packer.open_rows) <= max_open
     rows = [*closed, *packer.open_rows]
     assert sorted(member for row in rows for member in row.members) == list(range(len(sizes)))
     for row in rows:
-        assert row.tokens == sum(sizes[member][0] for member in row.members) <= 10
-        assert row.patches == sum(sizes[member][1] for member in row.members) <= 10
+        assert row.size == tuple(np.sum([sizes[member] for member in row.members], axis=0))
+        assert max(row.size) <= 10
     firsts = [row.members[0] for row in rows]
     assert firsts == sorted(firsts)  # Rows close in the order in which they were opened.
     if not max_open:
@@ -119,9 +121,7 @@ class Stream(Sequence):
 
 def pack(stream: Stream, open_rows: int) -> grain.DatasetIterator:
     parent = grain.MapDataset.source(stream).to_iter_dataset(grain.ReadOptions(0, 0))
-    dataset = PackIterDataset(
-        parent, stream.__getitem__, max_tokens=420, max_patches=70, open_rows=open_rows
-    )
+    dataset = PackIterDataset(parent, stream.__getitem__, Size(420, 70, 420), open_rows)
     return iter(dataset)
 
 

@@ -15,7 +15,7 @@ from vlm3_jax.models.inputs import Batch
 
 BATCH = 4
 # A sample takes about 500 tokens and 16 to 24 patches.
-PACKED = {"open_rows": 3, "max_tokens": 2000, "max_patches": 80}
+PACKED = {"open_rows": 3, "max_tokens": 2000, "max_patches": 80, "max_supervised": 2000}
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +25,7 @@ def config(toy_data) -> DataConfig:
         name=toy.NAME,
         max_tokens=720,
         max_patches=32,
+        max_supervised=200,
         sampling=DepthSampling(focal=60.0, questions_per_image=2),
     )
 
@@ -221,6 +222,7 @@ def test_independent_questions_see_themselves_only(config, encoder):
         ({"max_tokens": 50}, "tokens, but max_tokens is 50"),
         ({"max_patches": 8}, "patches, but max_patches is 8"),
         ({"max_patches": 8, "open_rows": 2}, "patches, but max_patches is 8"),
+        ({"max_supervised": 9}, "answer tokens, but max_supervised is 9"),
         pytest.param(
             {"max_tokens": 50, "num_workers": 1},
             "tokens, but max_tokens is 50",
@@ -237,6 +239,7 @@ def test_settings_that_cannot_be_used_are_refused(config, encoder):
     for name, value in (
         ("max_tokens", 0),
         ("max_patches", 0),
+        ("max_supervised", 0),
         ("num_workers", -1),
         ("open_rows", -1),
     ):

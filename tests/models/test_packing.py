@@ -3,6 +3,7 @@
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -38,9 +39,15 @@ def loss_and_grads(encoder, tiny_hf):
     @partial(jax.value_and_grad, has_aux=True)
     def function(params, batch: Batch):
         model = functional.build(encoder.config, params)
-        logits = model.logits(model(batch.text, batch.images))
-        answers = answer_loss(logits, batch.targets, batch.loss_weights)
-        return answers.loss, answers.num_supervised
+        count = jnp.sum(batch.loss_weights)
+        answers = answer_loss(
+            model(batch.text, batch.images),
+            model.head(),
+            batch.targets,
+            batch.loss_weights / count,
+            max_supervised=batch.targets.shape[1],
+        )
+        return answers.loss, count
 
     def run(rows: list[Encoded], max_tokens: int, max_patches: int):
         (loss, count), grads = function(params, pad(rows, max_tokens, max_patches))

@@ -7,10 +7,12 @@ import pytest
 from transformers import AutoModelForImageTextToText
 
 from tests.models.rows import make_rows, port_inputs, reference
+from tests.training.jaxprs import equations
 from vlm3_jax.hub.folder import load_params
 from vlm3_jax.models import attention, functional, rope
 from vlm3_jax.models.qwen3_vl import positions, text
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
+from vlm3_jax.models.stack import Remat
 
 TOLERANCE = 2e-4  # of the largest value of the tensor
 
@@ -68,6 +70,7 @@ def test_every_layer_equals_transformers(case):
 
 @pytest.mark.parametrize("case", ["tied"], indirect=True)
 def test_rematerialisation_changes_no_gradient(case):
+    """And each policy runs the products that it promises, of each tower apart."""
     config, params, rows, _ = case
     text_inputs, images = port_inputs(rows, config)
 
@@ -76,9 +79,21 @@ def test_rematerialisation_changes_no_gradient(case):
         return jnp.square(model.logits(model(text_inputs, images))).mean()
 
     gradient = jax.jit(jax.grad(loss), static_argnums=1)
-    plain, again = gradient(params, False), gradient(params, True)
+    plain = gradient(params, Remat())
+    again = gradient(params, Remat(text="dots", vision="full"))
     for a, b in zip(jax.tree.leaves(plain), jax.tree.leaves(again), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * float(jnp.abs(a).max()))
+
+    def products(**policies) -> int:
+        jaxpr = jax.make_jaxpr(gradient, static_argnums=1)(params, Remat(**policies))
+        return sum(eqn.primitive.name == "dot_general" for eqn in equations(jaxpr.jaxpr))
+
+    once = products()
+    # Forward, a text layer multiplies with 7 matrices, a vision block with 4, and both attend with
+    # 2 products. The last product of a layer is not needed again.
+    assert products(text="full") - once == 7 + 2 - 1
+    assert products(vision="full") - once == 4 + 2 - 1
+    assert products(text="dots") - once == products(vision="dots") - once == 2
 
 
 def test_padding_changes_nothing(case):

@@ -50,6 +50,9 @@ def test_batch_sizes():
         check_batch_size(mesh, 10)
     with pytest.raises(BadInput, match=r"batch_size is 3, .* use 4,"):
         check_batch_size(mesh, 3)
+    check_batch_size(mesh, 12, 3)
+    with pytest.raises(BadInput, match=r"in 3 parts \(config.gradient_accumulation.*12 or 24"):
+        check_batch_size(mesh, 16, 3)
 
 
 def test_rows_that_processes_cannot_share(monkeypatch):

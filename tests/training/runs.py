@@ -94,6 +94,7 @@ def settings(folder: Path, **changes: Any) -> dict[str, Any]:
             "sampling": {"focal": 80.0, "questions_per_image": 2},
             "max_tokens": 96,
             "max_patches": 64,
+            "max_supervised": 32,
         },
         "optimizer": {"learning_rate": 1e-2, "clip_norm": 1.0},
         "total_steps": 20,

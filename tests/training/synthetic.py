@@ -25,7 +25,7 @@ CONFIG = Qwen3VLConfig(
         image_std=(0.5, 0.5, 0.5),
     ),
     text=TextConfig(
-        vocab_size=96,
+        vocab_size=104,
         hidden_size=32,
         intermediate_size=64,
         num_hidden_layers=2,

@@ -21,7 +21,9 @@ def test_depth_has_the_papers_hyper_parameters():
     assert config.data.sampling.questions_per_image == 10
 
 
-@pytest.mark.parametrize("name", ["total_steps", "batch_size", "log_every"])
+@pytest.mark.parametrize(
+    "name", ["total_steps", "batch_size", "gradient_accumulation", "log_every"]
+)
 def test_counts_are_positive(tmp_path, name):
     with pytest.raises(BadInput, match=rf"config\.{name} is 0, but must be at least 1"):
         run_config(tmp_path, **{name: 0})

@@ -8,6 +8,7 @@ import pytest
 from tests.training.runs import metrics, run_config
 from vlm3_jax.errors import BadInput
 from vlm3_jax.hub import folder as hub
+from vlm3_jax.models.functional import init_params
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
 from vlm3_jax.parallel.mesh import make_mesh
 from vlm3_jax.training import loop
@@ -108,6 +109,7 @@ def test_packed_and_resumed_from_half_filled_rows(inputs):
         data__open_rows=3,
         data__max_tokens=384,
         data__max_patches=192,
+        data__max_supervised=384,
         total_steps=6,
         checkpoint__every=3,
     )
@@ -133,9 +135,39 @@ def test_another_configuration(finished, inputs):
     assert "log_every" not in str(error.value)
 
 
+def test_memory_settings_and_resume(inputs, tmp_path):
+    """Frozen parameters, small types and accumulation, saved and read back."""
+    changes = {
+        "model__compute_dtype": "bfloat16",
+        "model__param_dtype": "bfloat16",
+        "model__remat": {"text": "dots", "vision": "none"},
+        "optimizer__frozen": ("vision/.*",),
+        "optimizer__rate_multipliers": (("text/embed/.*", 0.5),),
+        "optimizer__first_moment_dtype": "bfloat16",
+        "gradient_accumulation": 2,
+        "total_steps": 4,
+        "checkpoint": {"every": 2},
+    }
+    config = run_config(inputs, **changes)
+    loop.train(config, tmp_path / "run")
+    expected = metrics(tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "4")
+    loop.train(config, tmp_path / "run")
+    for line, other in zip(metrics(tmp_path / "run"), expected, strict=True):
+        assert [line[key] for key in EXACT] == [other[key] for key in EXACT]
+    _, params = hub.load_params(tmp_path / "run")
+    start = init_params(Qwen3VLConfig.from_folder(tmp_path / "run" / "assets"), config.seed)
+    for name, same in (("vision", True), ("text", False)):
+        pairs = zip(jax.tree.leaves(params[name]), jax.tree.leaves(start[name]), strict=True)
+        assert all((a == b.astype("bfloat16")).all() == same for a, b in pairs)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"optimizer__frozen": ("visual/.*",)}, "matches no parameter"),
+        ({"data__max_supervised": 5}, "answer tokens, but max_supervised is 5: raise it"),
+        ({"gradient_accumulation": 3}, "batch_size is 8, .*in 3 parts"),
         ({"data__split": "train[:0]"}, r"depthlm_jsonl.* 'train\[:0\]'"),
         ({"data__name": "nothing"}, "holds no built dataset"),
         ({"data__max_tokens": 20}, "max_tokens is 20: raise it"),

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -9,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.training.steps import ROWS, prepare, ten_losses
+from tests.training.steps import OPTIMIZER, ROWS, prepare, ten_losses
 from tests.training.synthetic import CONFIG, make_batch
 from vlm3_jax.models.functional import abstract_params
+from vlm3_jax.models.stack import Remat
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -52,7 +54,7 @@ def test_eight_devices_give_the_same_losses_from_shards(single, on_eight_devices
     # Parameters and both moments of the optimizer lie in pieces.
     for prefix in ("params", "opt_state/1/0/mu", "opt_state/1/0/nu"):
         shards = {k.removeprefix(f"{prefix}/"): v for k, v in found["shards"].items()}
-        assert shards["text/embed/embedding"] == [96 // 2, 32 // 4]
+        assert shards["text/embed/embedding"] == [104 // 2, 32 // 4]
         assert shards["text/layers/mlp/gate_proj/kernel"] == [2, 32 // 4, 64 // 2]
         assert shards["text/layers/attn/o_proj/kernel"] == [2, 64 // 2, 32 // 4]
         assert shards["vision/blocks/attn/qkv/kernel"] == [2, 32 // 8, 96]
@@ -74,12 +76,66 @@ def test_fsdp_gathers_parameters_and_no_activations(single, on_eight_devices):
         assert shape in allowed or tuple(sorted(shape[1:])) in allowed, f"gathered f32[{text}]"
 
 
+@pytest.mark.slow
+def test_the_head_and_its_gradient_are_exchanged_once(on_eight_devices):
+    for found in on_eight_devices:
+        assert found["in_loops"]  # The layers' parameters.
+        assert not [shape for shape in found["in_loops"] if {"104", "52"} & {*shape.split(",")}]
+
+
 def test_bfloat16_compute_and_remat(single):
-    losses, state = ten_losses(*prepare(compute_dtype="bfloat16", remat=True))
+    losses, state = ten_losses(
+        *prepare(compute_dtype="bfloat16", remat=Remat(text="full", vision="full"))
+    )
     np.testing.assert_allclose(losses, single[1], rtol=0.05)
     # Rounding shows; float32 in another order stays below 1e-5.
     assert np.abs(np.divide(losses, single[1]) - 1).max() > 1e-4
     assert {leaf.dtype for leaf in jax.tree.leaves(state.params)} == {jnp.dtype("float32")}
+
+
+@pytest.mark.parametrize("parts", [2, 8])
+def test_accumulated_gradients_are_those_of_the_whole_batch(single, parts):
+    # One step: its rows have unequal numbers of answer tokens, so a mean of means would differ.
+    whole, state, batch = prepare()
+    accumulating, same_state, _ = prepare(accumulation=parts)
+    state, expected = whole(state, batch(0))
+    same_state, found = accumulating(same_state, batch(0))
+    for name in expected:
+        assert float(found[name]) == pytest.approx(float(expected[name]), rel=1e-6), name
+    moments = [s.opt_state[1][0].mu for s in (same_state, state)]
+    for a, b in zip(*map(jax.tree.leaves, moments), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-6 * np.abs(b).max())
+
+
+def test_frozen_parameters_stay_and_cost_nothing():
+    settings = replace(OPTIMIZER, frozen=("vision/.*", "text/embed/embedding"))
+    step, state, batch = prepare(settings=settings)
+    before = jax.tree.map(np.array, state.params)
+    assert state.opt_state[1][0].mu.keys() == {"text"}
+    assert "embed" not in state.opt_state[1][0].nu["text"]
+    losses, state = ten_losses(step, state, batch)
+    assert losses[-1] < losses[0]
+    leaves = zip(*(jax.tree.leaves_with_path(p) for p in (before, state.params)), strict=True)
+    for (path, old), (_, new) in leaves:
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        frozen = name.startswith("vision/") or name == "text/embed/embedding"
+        assert np.array_equal(old, new) == frozen, name
+    everything = prepare()[0].cost_analysis()["flops"]
+    assert step.cost_analysis()["flops"] < 0.8 * everything
+
+
+def test_parameters_in_bfloat16(single):
+    settings = replace(OPTIMIZER, first_moment_dtype="bfloat16")
+    step, state, batch = prepare(
+        settings=settings, param_dtype="bfloat16", compute_dtype="bfloat16"
+    )
+    losses, state = ten_losses(step, state, batch)
+    assert losses[-1] < 0.7 * losses[0]
+    np.testing.assert_allclose(losses, single[1], rtol=0.1)
+    assert {leaf.dtype for leaf in jax.tree.leaves(state.params)} == {jnp.dtype("bfloat16")}
+    moments = state.opt_state[1][0]
+    assert {leaf.dtype for leaf in jax.tree.leaves(moments.mu)} == {jnp.dtype("bfloat16")}
+    assert {leaf.dtype for leaf in jax.tree.leaves(moments.nu)} == {jnp.dtype("float32")}
 
 
 def test_metrics_and_donation(single):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vlm3_jax.data.encoder import Encoded
+from vlm3_jax.data.encoder import Encoded, Size
 from vlm3_jax.errors import BadInput
 from vlm3_jax.models.inputs import Batch, ImageInputs, TextInputs
 
@@ -12,16 +12,16 @@ from vlm3_jax.models.inputs import Batch, ImageInputs, TextInputs
 _PADDING = {"visual_index": -1}
 
 
-def check_size(sample: Encoded, max_tokens: int, max_patches: int) -> None:
+def check_size(sample: Encoded, budget: Size) -> None:
     """Raises BadInput for a sample that does not fit in a row of that size."""
-    budgets = (
-        ("tokens", max_tokens, "fewer questions"),
-        ("patches", max_patches, "a smaller focal"),
-    )
-    for need, (unit, budget, remedy) in zip(sample.size, budgets, strict=True):
-        if need > budget:
+    units = ("tokens", "patches", "answer tokens")
+    remedies = ("fewer questions", "a smaller focal", "fewer questions")
+    for name, need, limit, unit, remedy in zip(
+        Size._fields, sample.size, budget, units, remedies, strict=True
+    ):
+        if need > limit:
             raise BadInput(
-                f"{sample.key} needs {need} {unit}, but max_{unit} is {budget}: raise it, or use"
+                f"{sample.key} needs {need} {unit}, but max_{name} is {limit}: raise it, or use"
                 f" {remedy}."
             )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vlm3_jax.data.depth_samples import training_sample
-from vlm3_jax.data.encoder import Encoder
+from vlm3_jax.data.encoder import Encoder, Size
 from vlm3_jax.data.packing import FirstFit
 from vlm3_jax.data.pipeline import DataConfig
 from vlm3_jax.data.sources import open_source
@@ -21,8 +21,7 @@ _MOST_SAMPLES_A_ROW = 32
 class Filling:
     """Budgets of a row and how full they become."""
 
-    max_tokens: int
-    max_patches: int
+    budget: Size
     token_fill: float
     """Share of the tokens of closed rows that is not padding."""
     patch_fill: float
@@ -40,7 +39,7 @@ def sample_sizes(config: DataConfig, encoder: Encoder, count: int, seed: int) ->
         seed: of the draw.
 
     Returns:
-        int [N, 2], tokens and patches of each.
+        int [N, 3], each a `Size`.
 
     Raises:
         BadInput: the dataset is missing, or a record cannot be used.
@@ -52,20 +51,24 @@ def sample_sizes(config: DataConfig, encoder: Encoder, count: int, seed: int) ->
     return np.array([encoder.encode(sample, config.questions).size for sample in samples])
 
 
-def simulate(sizes: np.ndarray, max_tokens: int, max_patches: int, open_rows: int) -> Filling:
-    """Packs samples of the sizes given, int [N, 2], in their order; rows left open do not count.
+def simulate(sizes: np.ndarray, budget: Size, open_rows: int) -> Filling:
+    """Packs samples of the sizes given, int [N, 3], in their order; rows left open do not count.
+
+    The budget of answer tokens comes back as what the fullest row used of it.
 
     Raises:
         ValueError: the samples close no row.
     """
-    packer = FirstFit(max_tokens, max_patches, open_rows)
-    closed = [row for size in sizes.tolist() if (row := packer.add(None, *size))]
+    packer = FirstFit(budget, open_rows)
+    closed = [row for size in sizes.tolist() if (row := packer.add(None, Size(*size)))]
     if not closed:
-        raise ValueError(f"{len(sizes)} samples close no row of {max_tokens} tokens")
-    tokens, patches, samples = np.mean(
-        [(row.tokens, row.patches, len(row.members)) for row in closed], axis=0
-    ).tolist()
-    return Filling(max_tokens, max_patches, tokens / max_tokens, patches / max_patches, samples)
+        raise ValueError(f"{len(sizes)} samples close no row of {budget.tokens} tokens")
+    return Filling(
+        budget=budget._replace(supervised=max(row.size.supervised for row in closed)),
+        token_fill=float(np.mean([row.size.tokens for row in closed])) / budget.tokens,
+        patch_fill=float(np.mean([row.size.patches for row in closed])) / budget.patches,
+        samples_per_row=float(np.mean([len(row.members) for row in closed])),
+    )
 
 
 def propose(
@@ -77,7 +80,7 @@ def propose(
     budget of patches follows from that of tokens and the fills wanted, and one search remains.
 
     Args:
-        sizes: int [N, 2], tokens and patches of some samples, which are packed again and again.
+        sizes: int [N, 3], each the `Size` of a sample; they are packed again and again.
         open_rows: rows that are filled at the same time.
         token_fill: share of a row's tokens that shall not be padding.
         patch_fill: likewise of its patches.
@@ -86,8 +89,8 @@ def propose(
     Raises:
         BadInput: no row of up to 32 samples becomes so full.
     """
-    tokens, patches = sizes.mean(axis=0)
-    most_tokens, most_patches = sizes.max(axis=0)
+    tokens, patches, _ = sizes.mean(axis=0)
+    most_tokens, most_patches, _ = sizes.max(axis=0)
     # Each as often as the others, so that the means stay.
     repeated = np.tile(sizes, (-(-_NUM_SIMULATED // len(sizes)), 1))
     shuffled = np.random.default_rng(seed).permutation(repeated)
@@ -97,15 +100,16 @@ def propose(
     ):
         proportional = max_tokens * token_fill / tokens * patches / patch_fill
         max_patches = _round_up(max(proportional, most_patches))
-        filling = simulate(shuffled, max_tokens, max_patches, open_rows)
+        # There are never more answer tokens than tokens, so that budget leaves no sample out.
+        filling = simulate(shuffled, Size(max_tokens, max_patches, max_tokens), open_rows)
         if filling.token_fill >= token_fill and filling.patch_fill >= patch_fill:
             return filling
         best = max(best or filling, filling, key=lambda f: f.token_fill)
     raise BadInput(
         f"no row of up to {_MOST_SAMPLES_A_ROW} samples becomes as full as {token_fill:.3f} tokens"
-        f" and {patch_fill:.3f} patches; {best.max_tokens} tokens and {best.max_patches} patches"
-        f" become {best.token_fill:.3f} and {best.patch_fill:.3f}: want less, or set more open_rows"
-        f" than {open_rows}."
+        f" and {patch_fill:.3f} patches; {best.budget.tokens} tokens and {best.budget.patches}"
+        f" patches become {best.token_fill:.3f} and {best.patch_fill:.3f}: want less, or set more"
+        f" open_rows than {open_rows}."
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jinja2
 import numpy as np
@@ -23,6 +23,15 @@ from vlm3_jax.models.qwen3_vl.positions import interpolation, mrope_positions, p
 QuestionMode = Literal["turns", "independent"]
 
 
+class Size(NamedTuple):
+    """What a sample or a row takes of each budget, or a budget itself."""
+
+    tokens: int
+    patches: int
+    supervised: int
+    """Answer tokens."""
+
+
 @dataclass(frozen=True)
 class Encoded:
     """A sample or a row: the arrays of a `Batch` without their first axis and without padding."""
@@ -36,9 +45,10 @@ class Encoded:
     """float32 [L]."""
 
     @property
-    def size(self) -> tuple[int, int]:
-        """Tokens and patches."""
-        return len(self.text.tokens), len(self.images.patches)
+    def size(self) -> Size:
+        """What it takes of each budget."""
+        supervised = int(np.count_nonzero(self.loss_weights))
+        return Size(len(self.text.tokens), len(self.images.patches), supervised)
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,18 @@
-"""Rows filled with several samples each, first-fit, under a budget of tokens and one of patches."""
+"""Rows filled with several samples each, first-fit, under all budgets of a row."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import add, le
 from typing import Any, Generic, TypeVar
 
 import grain
 import numpy as np
 
-from vlm3_jax.data.encoder import Encoded
+from vlm3_jax.data.encoder import Encoded, Size
 from vlm3_jax.models.inputs import ImageInputs, TextInputs
 
 T = TypeVar("T")
+_EMPTY = Size(0, 0, 0)
 
 
 def join(samples: Sequence[Encoded]) -> Encoded:
@@ -47,8 +49,12 @@ class OpenRow(Generic[T]):
     """What a row holds so far."""
 
     members: list[T] = field(default_factory=list)
-    tokens: int = 0
-    patches: int = 0
+    size: Size = _EMPTY
+
+    def put(self, member: T, size: Size) -> None:
+        """Adds a member of that size."""
+        self.members.append(member)
+        self.size = _sum(self.size, size)
 
 
 @dataclass
@@ -60,24 +66,20 @@ class FirstFit(Generic[T]):
     has a row of its own, in the order in which they come.
     """
 
-    max_tokens: int
-    max_patches: int
+    budget: Size
     max_open: int
     open_rows: list[OpenRow[T]] = field(default_factory=list)
     """From the oldest to the newest."""
 
-    def add(self, member: T, tokens: int, patches: int) -> OpenRow[T] | None:
-        """Places a member that is within the budgets; returns the row that this closes, if any."""
+    def add(self, member: T, size: Size) -> OpenRow[T] | None:
+        """Places a member that is within the budget; returns the row that this closes, if any."""
         for row in self.open_rows:
-            fits = row.tokens + tokens <= self.max_tokens
-            if fits and row.patches + patches <= self.max_patches:
+            if all(map(le, _sum(row.size, size), self.budget)):
                 break
         else:
             row = OpenRow()
             self.open_rows.append(row)
-        row.members.append(member)
-        row.tokens += tokens
-        row.patches += patches
+        row.put(member, size)
         return self.open_rows.pop(0) if len(self.open_rows) > self.max_open else None
 
 
@@ -92,26 +94,25 @@ class PackIterDataset(grain.IterDataset):
         self,
         parent: grain.IterDataset,
         sample_at: Callable[[int], Encoded],
-        *,
-        max_tokens: int,
-        max_patches: int,
+        budget: Size,
         open_rows: int,
     ):
         """Arguments are those of `FirstFit`, and where samples come from.
 
         Args:
-            parent: an endless stream of samples within the budgets.
+            parent: an endless stream of samples within the budget.
             sample_at: gives the i-th sample of `parent` again.
-            max_tokens: of a row.
-            max_patches: of a row.
+            budget: of a row.
             open_rows: rows that are filled at the same time; 0 puts one sample in a row.
         """
         super().__init__(parent)
         self._sample_at = sample_at
-        self._budgets = (max_tokens, max_patches, open_rows)
+        self._budget, self._max_open = budget, open_rows
 
     def __iter__(self) -> "PackIterator":
-        return PackIterator(iter(self._parent), self._sample_at, FirstFit(*self._budgets))
+        return PackIterator(
+            iter(self._parent), self._sample_at, FirstFit(self._budget, self._max_open)
+        )
 
 
 class PackIterator(grain.DatasetIterator):
@@ -133,7 +134,7 @@ class PackIterator(grain.DatasetIterator):
         closed = None
         while closed is None:
             sample = next(self._parent)
-            closed = self._packer.add((self._drawn, sample), *sample.size)
+            closed = self._packer.add((self._drawn, sample), sample.size)
             self._drawn += 1
         return join([sample for _, sample in closed.members])
 
@@ -149,6 +150,12 @@ class PackIterator(grain.DatasetIterator):
         self._packer.open_rows = [self._open_row(indices) for indices in state["open_rows"]]
 
     def _open_row(self, indices: Sequence[int]) -> OpenRow[tuple[int, Encoded]]:
-        samples = [self._sample_at(index) for index in indices]
-        tokens, patches = np.sum([sample.size for sample in samples], axis=0).tolist()
-        return OpenRow(list(zip(indices, samples, strict=True)), tokens, patches)
+        row = OpenRow()
+        for index in indices:
+            sample = self._sample_at(index)
+            row.put((index, sample), sample.size)
+        return row
+
+
+def _sum(one: Size, other: Size) -> Size:
+    return Size(*map(add, one, other))

@@ -9,7 +9,7 @@ from absl import flags
 
 from vlm3_jax.data.batch import check_size, pad
 from vlm3_jax.data.depth_samples import DepthSampling, training_sample
-from vlm3_jax.data.encoder import Encoded, Encoder, QuestionMode
+from vlm3_jax.data.encoder import Encoded, Encoder, QuestionMode, Size
 from vlm3_jax.data.packing import PackIterDataset
 from vlm3_jax.data.records import DepthRecord
 from vlm3_jax.data.sources import open_source
@@ -28,6 +28,8 @@ class DataConfig:
     """Tokens of a row; shorter ones are padded, a longer sample is an error that names it."""
     max_patches: int
     """Image patches of a row, likewise; a multiple of a merge block's patches."""
+    max_supervised: int
+    """Answer tokens of a row, likewise: the head computes logits for so many positions a row."""
     open_rows: int = 0
     """Rows that each process fills with samples at the same time; a sample goes into the first with
     room for it. More of them fill rows better and hold more images in memory. 0 gives every sample
@@ -42,10 +44,15 @@ class DataConfig:
     hold does not depend on it, but a run can only resume with the same number."""
 
     def __post_init__(self):
-        for name in ("max_tokens", "max_patches", "open_rows", "num_workers"):
+        for name in ("max_tokens", "max_patches", "max_supervised", "open_rows", "num_workers"):
             least = 1 if name.startswith("max") else 0
             if getattr(self, name) < least:
                 raise BadInput(f"{name} is {getattr(self, name)}, but must be at least {least}.")
+
+    @property
+    def budget(self) -> Size:
+        """Of a row."""
+        return Size(self.max_tokens, self.max_patches, self.max_supervised)
 
 
 def train_iterator(
@@ -100,10 +107,10 @@ def train_iterator(
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()  # Grain hands absl's flags to its workers.
         ready = ready.mp_prefetch(grain.MultiprocessingOptions(num_workers=config.num_workers))
-    budgets = {"max_tokens": config.max_tokens, "max_patches": config.max_patches}
     # Packed behind the workers, rows do not depend on their number.
-    rows = PackIterDataset(ready, share.__getitem__, open_rows=config.open_rows, **budgets)
-    batches = rows.batch(batch_size // process_count, batch_fn=partial(pad, **budgets))
+    rows = PackIterDataset(ready, share.__getitem__, config.budget, config.open_rows)
+    fill_up = partial(pad, max_tokens=config.max_tokens, max_patches=config.max_patches)
+    batches = rows.batch(batch_size // process_count, batch_fn=fill_up)
     return iter(grain.experimental.ThreadPrefetchIterDataset(batches, prefetch_buffer_size=2))
 
 
@@ -111,7 +118,7 @@ def _encode(
     record: DepthRecord, rng: np.random.Generator, *, encoder: Encoder, config: DataConfig
 ) -> Encoded:
     sample = encoder.encode(training_sample(record, config.sampling, rng), config.questions)
-    check_size(sample, config.max_tokens, config.max_patches)
+    check_size(sample, config.budget)
     return sample
 
 

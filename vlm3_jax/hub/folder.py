@@ -72,7 +72,7 @@ def save_params_folder(params: Params, assets: str | Path, dst: str | Path, step
     Raises:
         BadInput: `dst` exists and is not empty.
     """
-    limit = _host_gb(jax.tree.leaves(params))
+    limit = host_gb(jax.tree.leaves(params))
     handler = ocp.PyTreeCheckpointHandler(
         save_concurrent_gb=limit, save_device_host_concurrent_gb=limit
     )
@@ -117,7 +117,7 @@ def _restore(checkpoints: Path, assets: Path, shardings: Any, dtype: Any) -> Par
         for path, leaf in stored.items()
     }
     logging.info("restoring %s", item)
-    handler = ocp.StandardCheckpointHandler(restore_concurrent_gb=_host_gb(target.values()))
+    handler = ocp.StandardCheckpointHandler(restore_concurrent_gb=host_gb(target.values()))
     with ocp.Checkpointer(handler) as checkpointer:
         try:
             return checkpointer.restore(item, args=ocp.args.StandardRestore(unflatten(target)))
@@ -128,7 +128,7 @@ def _restore(checkpoints: Path, assets: Path, shardings: Any, dtype: Any) -> Par
             raise
 
 
-def _host_gb(leaves: Iterable[Any]) -> int:
+def host_gb(leaves: Iterable[Any]) -> int:
     """What Orbax may hold on the host: the largest parameter in float32, for it refuses less."""
     return 4 * max(leaf.size for leaf in leaves) // 10**9 + 1
 

@@ -12,6 +12,7 @@ from flax import nnx
 
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
 from vlm3_jax.models.qwen3_vl.model import Qwen3VL
+from vlm3_jax.models.stack import NO_REMAT, Remat
 
 Params = dict[str, Any]
 
@@ -26,13 +27,13 @@ def abstract_params(config: Qwen3VLConfig) -> Params:
     return jax.eval_shape(lambda: init_params(config, 0))
 
 
-def build(config: Qwen3VLConfig, params: Params, remat: bool = False) -> Qwen3VL:
+def build(config: Qwen3VLConfig, params: Params, remat: Remat = NO_REMAT) -> Qwen3VL:
     """The model over given parameters, which may be tracers.
 
     Args:
         config: the model's shapes.
         params: nested dict as `init_params` makes it, of any float type.
-        remat: whether the backward pass recomputes each layer's inside from its input.
+        remat: what the backward pass computes again.
     """
     graph, state = _abstract(config, remat)
     state = jax.tree.map(lambda leaf: leaf, state)  # A copy: the cached one stays as it is.
@@ -41,5 +42,5 @@ def build(config: Qwen3VLConfig, params: Params, remat: bool = False) -> Qwen3VL
 
 
 @lru_cache
-def _abstract(config: Qwen3VLConfig, remat: bool) -> tuple[nnx.GraphDef, nnx.State]:
+def _abstract(config: Qwen3VLConfig, remat: Remat) -> tuple[nnx.GraphDef, nnx.State]:
     return nnx.split(nnx.eval_shape(lambda: Qwen3VL(config, remat=remat, rngs=nnx.Rngs(0))))

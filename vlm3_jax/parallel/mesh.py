@@ -49,8 +49,10 @@ def make_mesh(
     return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
 
-def check_batch_size(mesh: Mesh, batch_size: int) -> None:
+def check_batch_size(mesh: Mesh, batch_size: int, gradient_accumulation: int = 1) -> None:
     """Checks that rows divide evenly among devices, and that every process has rows of its own.
+
+    With gradient accumulation each part of the batch has to.
 
     Raises:
         BadInput: the numbers do not divide; it names them and the nearest batch sizes that work.
@@ -62,11 +64,14 @@ def check_batch_size(mesh: Mesh, batch_size: int) -> None:
             f" {mesh.shape['fsdp']}), which {jax.process_count()} processes cannot share evenly:"
             " lower config.mesh.tensor."
         )
+    parts = gradient_accumulation
+    ways *= parts
     if batch_size % ways:
+        each = f", in {parts} parts (config.gradient_accumulation)" if parts > 1 else ""
         lower, upper = batch_size // ways * ways, -(-batch_size // ways) * ways
         remedy = f"{upper}" if lower == 0 else f"{lower} or {upper}"
         raise BadInput(
             f"config.batch_size is {batch_size}, which does not divide by {ways} (data"
-            f" {mesh.shape['data']} x fsdp {mesh.shape['fsdp']}): use {remedy}, or another"
+            f" {mesh.shape['data']} x fsdp {mesh.shape['fsdp']}{each}): use {remedy}, or another"
             " config.mesh."
         )

@@ -10,6 +10,8 @@ import orbax.checkpoint as ocp
 from absl import logging
 
 from vlm3_jax.errors import BadInput
+from vlm3_jax.hub.folder import host_gb
+from vlm3_jax.models.functional import Params
 from vlm3_jax.training.step import TrainState
 
 
@@ -35,14 +37,26 @@ class Checkpoints:
     step) and `data` (the iterator's state, one file a process).
     """
 
-    def __init__(self, folder: Path, keep: int):
-        """Touches nothing yet: the first `save` makes the folder."""
+    def __init__(self, folder: Path, keep: int, params: Params):
+        """Touches nothing yet: the first `save` makes the folder.
+
+        Args:
+            folder: where they lie.
+            keep: how many stay.
+            params: arrays or shapes; a restore holds little more than the largest on the host.
+        """
         self._folder, self._keep = folder, keep
+        self._restore_gb = host_gb(jax.tree.leaves(params))
 
     @cached_property
     def _manager(self) -> ocp.CheckpointManager:
         options = ocp.CheckpointManagerOptions(max_to_keep=self._keep, cleanup_tmp_directories=True)
-        return ocp.CheckpointManager(self._folder, options=options)
+        handlers = {
+            "params": ocp.StandardCheckpointHandler(restore_concurrent_gb=self._restore_gb),
+            "train": ocp.StandardCheckpointHandler(restore_concurrent_gb=self._restore_gb),
+            "data": grain.checkpoint.CheckpointHandler(),
+        }
+        return ocp.CheckpointManager(self._folder, options=options, item_handlers=handlers)
 
     def __enter__(self) -> "Checkpoints":
         return self

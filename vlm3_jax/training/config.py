@@ -5,6 +5,7 @@ from typing import Literal
 
 from vlm3_jax.data.pipeline import DataConfig
 from vlm3_jax.errors import BadInput
+from vlm3_jax.models.stack import Remat
 from vlm3_jax.parallel.mesh import MeshConfig
 from vlm3_jax.training.checkpoint import CheckpointConfig
 from vlm3_jax.training.optimizer import OptimizerConfig
@@ -19,9 +20,12 @@ class ModelConfig:
     init: Literal["checkpoint", "random"] = "checkpoint"
     """Start from the checkpoint's weights, or from random ones of its shape."""
     compute_dtype: Literal["bfloat16", "float32"] = "bfloat16"
-    """Type of the forward and backward pass; master weights and optimizer stay in float32."""
-    remat: bool = True
-    """Recompute each layer in the backward pass instead of keeping what is inside it."""
+    """Type of the forward and backward pass."""
+    param_dtype: Literal["bfloat16", "float32"] = "float32"
+    """Type that parameters are kept in. bfloat16 halves their memory, but loses every update that
+    is smaller than about 1/500 of its parameter, which most are at usual learning rates."""
+    remat: Remat = Remat(text="full", vision="full")  # noqa: RUF009 (it is frozen)
+    """What the backward pass computes again, to save memory."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,9 @@ class TrainConfig:
     """Updates of the whole run; the learning rate reaches zero at its end."""
     batch_size: int
     """Rows an update, over all devices; a packed row holds several samples."""
+    gradient_accumulation: int = 1
+    """Parts of equal size that the rows of an update go through in turn, to save memory. The update
+    is that of the whole batch."""
     mesh: MeshConfig = field(default_factory=MeshConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     seed: int = 0
@@ -43,7 +50,7 @@ class TrainConfig:
     """Steps between two lines of metrics."""
 
     def __post_init__(self):
-        for name in ("total_steps", "batch_size", "log_every"):
+        for name in ("total_steps", "batch_size", "gradient_accumulation", "log_every"):
             if getattr(self, name) < 1:
                 raise BadInput(f"{name} is {getattr(self, name)}, but must be at least 1.")
 

@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from vlm3_jax.data.encoder import Encoder
 from vlm3_jax.data.pipeline import train_iterator
 from vlm3_jax.hub import folder as hub
-from vlm3_jax.models.functional import init_params
+from vlm3_jax.models.functional import Params, abstract_params, init_params
 from vlm3_jax.models.inputs import Batch
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
 from vlm3_jax.parallel.mesh import check_batch_size, make_mesh
@@ -22,7 +22,7 @@ from vlm3_jax.parallel.sharding import batch_sharding
 from vlm3_jax.training.checkpoint import Checkpoints
 from vlm3_jax.training.config import TrainConfig
 from vlm3_jax.training.metrics import MetricsLog
-from vlm3_jax.training.optimizer import make_optimizer, make_schedule
+from vlm3_jax.training.optimizer import check_patterns, make_optimizer, make_schedule
 from vlm3_jax.training.step import TrainState, abstract_state, compile_step, new_state, train_step
 from vlm3_jax.training.workdir import Workdir
 
@@ -39,9 +39,19 @@ def train(config: TrainConfig, workdir: str | Path) -> None:
     workdir.check(config)
     is_new = not workdir.is_started
     mesh = make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
-    check_batch_size(mesh, config.batch_size)
+    check_batch_size(mesh, config.batch_size, config.gradient_accumulation)
     assets = hub.assets_dir(config.model.checkpoint) if is_new else workdir.assets
     encoder = Encoder.from_folder(assets)
+    check_patterns(config.optimizer, abstract_params(encoder.config))
+    schedule = make_schedule(config.optimizer, config.batch_size, config.total_steps)
+    optimizer = make_optimizer(config.optimizer, schedule)
+    abstract = abstract_state(
+        encoder.config,
+        optimizer,
+        mesh,
+        jnp.dtype(config.model.param_dtype),
+        config.optimizer.frozen,
+    )
     batches = train_iterator(
         config.data,
         encoder,
@@ -52,12 +62,9 @@ def train(config: TrainConfig, workdir: str | Path) -> None:
     )
     with (
         closing(batches),
-        Checkpoints(workdir.checkpoints, config.checkpoint.keep) as checkpoints,
+        Checkpoints(workdir.checkpoints, config.checkpoint.keep, abstract.params) as checkpoints,
     ):
         # ---- What is learned: new, or as the run left it when it stopped.
-        schedule = make_schedule(config.optimizer, config.batch_size, config.total_steps)
-        optimizer = make_optimizer(config.optimizer, schedule)
-        abstract = abstract_state(encoder.config, optimizer, mesh)
         done = checkpoints.latest_step() or 0
         if done == config.total_steps:
             logging.info("%s is trained to its last step, %d", workdir.root, done)
@@ -77,7 +84,10 @@ def train(config: TrainConfig, workdir: str | Path) -> None:
                 optimizer=optimizer,
                 schedule=schedule,
                 compute_dtype=jnp.dtype(config.model.compute_dtype),
+                max_supervised=config.data.max_supervised,
                 remat=config.model.remat,
+                frozen=config.optimizer.frozen,
+                accumulation=config.gradient_accumulation,
             ),
             abstract,
             batch,
@@ -108,12 +118,16 @@ def _start(
 ) -> TrainState:
     """The state before the first step, made where it shall live."""
     placement = jax.tree.map(lambda leaf: leaf.sharding, abstract)
+    dtype = jnp.dtype(config.model.param_dtype)
     if config.model.init == "random":
-        make_params = partial(init_params, model, config.seed)
+
+        def make_params() -> Params:
+            return optax.tree.cast(init_params(model, config.seed), dtype)
+
         params = jax.jit(make_params, out_shardings=placement.params)()
     else:
-        _, params = hub.load_params(config.model.checkpoint, placement.params, jnp.float32)
-    make_state = partial(new_state, optimizer=optimizer)
+        _, params = hub.load_params(config.model.checkpoint, placement.params, dtype)
+    make_state = partial(new_state, optimizer=optimizer, frozen=config.optimizer.frozen)
     return jax.jit(make_state, out_shardings=placement, donate_argnums=0)(params)
 
 

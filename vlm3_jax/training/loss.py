@@ -1,34 +1,128 @@
-"""Next-token cross entropy on the answers."""
+"""Next-token cross entropy on the answers, without the logits of anything else."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
+
+from vlm3_jax.parallel.mesh import BATCH_AXES
+
+CHUNK_SIZE = 1024
+"""Positions of a device whose logits exist at one time."""
 
 
 class AnswerLoss(NamedTuple):
-    """Loss and its companions over all supervised tokens of a batch, float32 scalars."""
+    """Weighted sums over the supervised positions of a batch, float32 scalars."""
 
     loss: jax.Array
-    """Mean cross entropy in nats."""
+    """Cross entropy in nats."""
     accuracy: jax.Array
-    """Share of supervised tokens whose logit is the largest."""
-    num_supervised: jax.Array
-    """Sum of the loss weights."""
+    """1 where no logit is larger than the target's, else 0."""
 
 
-def answer_loss(logits: jax.Array, targets: jax.Array, loss_weights: jax.Array) -> AnswerLoss:
-    """Weighted mean over the global batch, not per row, so every answer token counts the same.
+def answer_loss(
+    hidden: jax.Array,
+    head: jax.Array,
+    targets: jax.Array,
+    weights: jax.Array,
+    max_supervised: int,
+    chunk_size: int | None = None,
+) -> AnswerLoss:
+    """Cross entropy of the positions that have a weight.
+
+    These are gathered first, so the head works on `max_supervised` positions a row, a chunk at a
+    time; the backward pass computes a chunk's logits again. Each device works on its own rows: the
+    head is collected from the devices once, before the first chunk, and its gradient is summed over
+    them once, after the last.
 
     Args:
-        logits: float32 [B, L, V]; position i predicts `targets` i.
+        hidden: [B, L, D]; position i predicts `targets` i.
+        head: [D, V], of the type of `hidden`.
         targets: int32 [B, L].
-        loss_weights: float32 [B, L], 0 where nothing is to be learned. All zero gives loss 0.
+        weights: float32 [B, L], 0 where nothing is to be learned; for a mean they sum to one.
+        max_supervised: no row has more positions with a weight; those of a row that had would not
+            all count, which is why `data.batch.check_size` refuses it.
+        chunk_size: positions of a device in a chunk; `CHUNK_SIZE` if None.
     """
-    logits = logits.astype(jnp.float32)
-    chosen = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
-    losses = jax.nn.logsumexp(logits, axis=-1) - chosen
-    correct = jnp.argmax(logits, axis=-1) == targets
-    total = jnp.sum(loss_weights)
-    share = loss_weights / jnp.maximum(total, 1.0)
-    return AnswerLoss(jnp.sum(losses * share), jnp.sum(correct * share), total)
+    sums = partial(_sums, max_supervised=max_supervised, chunk_size=chunk_size or CHUNK_SIZE)
+    if jax.sharding.get_abstract_mesh().empty:
+        return AnswerLoss(*sums(hidden, head, targets, weights))
+    rows = PartitionSpec(BATCH_AXES)
+
+    def on_own_rows(hidden, head, targets, weights):
+        # Marked as this device's own here, or its gradient would be summed over the devices for
+        # every chunk.
+        head = jax.lax.pcast(head, BATCH_AXES, to="varying")
+        return jax.lax.psum(sums(hidden, head, targets, weights), BATCH_AXES)
+
+    mapped = jax.shard_map(
+        on_own_rows,
+        in_specs=(rows, PartitionSpec(), rows, rows),
+        out_specs=PartitionSpec(),
+        axis_names=set(BATCH_AXES),  # The vocabulary may be split over the others.
+    )
+    return AnswerLoss(*mapped(hidden, head, targets, weights))
+
+
+def _sums(
+    hidden: jax.Array,
+    head: jax.Array,
+    targets: jax.Array,
+    weights: jax.Array,
+    max_supervised: int,
+    chunk_size: int,
+) -> jax.Array:
+    """Weighted sums of cross entropy and correctness, float32 [2]."""
+    # A stable sort puts the positions with a weight first and keeps their order.
+    positions = jnp.argsort(weights == 0, axis=-1, stable=True)[:, :max_supervised]
+    gathered = (
+        jnp.take_along_axis(hidden, positions[..., None], axis=1),
+        jnp.take_along_axis(targets, positions, axis=1),
+        jnp.take_along_axis(weights, positions, axis=1),
+    )
+
+    @partial(jax.checkpoint, prevent_cse=False)
+    def chunk_sums(chunk: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
+        hidden, targets, weights = chunk
+        logits = _logits(hidden, head)
+        is_target = jnp.arange(head.shape[1]) == targets[:, None]
+        chosen = jnp.sum(jnp.where(is_target, logits, 0), axis=-1)
+        losses = jax.nn.logsumexp(logits, axis=-1) - chosen
+        correct = chosen >= jnp.max(logits, axis=-1)
+        return jnp.stack([jnp.sum(losses * weights), jnp.sum(correct * weights)])
+
+    return jnp.sum(jax.lax.map(chunk_sums, jax.tree.map(partial(_chunks, chunk_size), gathered)), 0)
+
+
+def _chunks(chunk_size: int, x: jax.Array) -> jax.Array:
+    """[B, M, ...] -> [chunks, chunk, ...], padded with zeros; the chunks are of equal size."""
+    x = x.reshape(-1, *x.shape[2:])
+    count = -(-len(x) // chunk_size)
+    size = -(-len(x) // count)
+    x = jnp.pad(x, [(0, count * size - len(x))] + [(0, 0)] * (x.ndim - 1))
+    return x.reshape(count, size, *x.shape[1:])
+
+
+@jax.custom_vjp
+def _logits(hidden: jax.Array, head: jax.Array) -> jax.Array:
+    """float32 [N, V] from [N, D] and [D, V].
+
+    The gradient is rounded to the type of `hidden` first, as that of every other layer is; else the
+    two products of the backward pass would run in float32, many times slower than in bfloat16.
+    """
+    return jnp.matmul(hidden, head, preferred_element_type=jnp.float32)
+
+
+def _logits_forward(hidden: jax.Array, head: jax.Array) -> tuple[jax.Array, tuple]:
+    return _logits(hidden, head), (hidden, head)
+
+
+def _logits_backward(saved: tuple, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+    hidden, head = saved
+    gradient = gradient.astype(hidden.dtype)
+    return gradient @ head.T, hidden.T @ gradient
+
+
+_logits.defvjp(_logits_forward, _logits_backward)

@@ -1,13 +1,19 @@
 """AdamW with gradient clipping and a cosine schedule."""
 
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import jax
 import optax
 
 from vlm3_jax.errors import BadInput
+from vlm3_jax.hub.keys import flatten, unflatten
+from vlm3_jax.models.functional import Params
+from vlm3_jax.training.freezing import check_matches, split
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,13 @@ class OptimizerConfig:
     """Decoupled, on matrices and embeddings only, times the learning rate."""
     clip_norm: float | None = None
     """Largest global norm of the gradient; longer ones are scaled down. None: no clipping."""
+    frozen: tuple[str, ...] = ()
+    """Parameters that stay as they are: regular expressions that match whole paths, such as
+    `vision/.*`. They cost neither a gradient nor optimizer state."""
+    rate_multipliers: tuple[tuple[str, float], ...] = ()
+    """Pairs of such a pattern and a multiplier of the learning rate; the first match counts."""
+    first_moment_dtype: Literal["bfloat16", "float32"] = "float32"
+    second_moment_dtype: Literal["bfloat16", "float32"] = "float32"
 
     def __post_init__(self):
         if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
@@ -36,6 +49,19 @@ class OptimizerConfig:
             raise BadInput("learning_rate_batch_size must be at least 1, or None.")
         if not 0 <= self.warmup_ratio < 1:
             raise BadInput(f"warmup_ratio is {self.warmup_ratio}, but must be in [0, 1).")
+        for pattern in (*self.frozen, *(pattern for pattern, _ in self.rate_multipliers)):
+            _check_pattern(pattern)
+        for pattern, multiplier in self.rate_multipliers:
+            if not (multiplier > 0 and math.isfinite(multiplier)):
+                raise BadInput(
+                    f"rate_multipliers has {multiplier} for {pattern!r}, but they must be positive;"
+                    " to leave parameters as they are, name them in frozen."
+                )
+        if self.second_moment_dtype == "bfloat16" and 1 - self.beta2 < 2**-7:
+            raise BadInput(
+                f"second_moment_dtype is bfloat16, in which a moment cannot decay by beta2"
+                f" {self.beta2}: lower beta2 to 0.99 or less, or keep float32."
+            )
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise BadInput(f"clip_norm is {self.clip_norm}, but must be positive, or None.")
 
@@ -53,7 +79,7 @@ def make_schedule(config: OptimizerConfig, batch_size: int, total_steps: int) ->
 def make_optimizer(
     config: OptimizerConfig, schedule: optax.Schedule
 ) -> optax.GradientTransformation:
-    """AdamW over a nested dict of parameters, behind clipping by global norm."""
+    """AdamW over a nested dict of the trained parameters, behind clipping by global norm."""
     adamw = optax.adamw(
         schedule,
         b1=config.beta1,
@@ -61,10 +87,33 @@ def make_optimizer(
         eps=config.epsilon,
         weight_decay=config.weight_decay,
         mask=_is_matrix,
+        mu_dtype=config.first_moment_dtype,
     )
-    if config.clip_norm is None:
-        return adamw
-    return optax.chain(optax.clip_by_global_norm(config.clip_norm), adamw)
+
+    def init(params: Params) -> optax.OptState:
+        # The second moment keeps the type of the parameters that it is made for.
+        return adamw.init(optax.tree.cast(params, config.second_moment_dtype))
+
+    steps = [optax.GradientTransformation(init, adamw.update)]
+    if config.clip_norm is not None:
+        steps.insert(0, optax.clip_by_global_norm(config.clip_norm))
+    if config.rate_multipliers:
+        # The whole update, weight decay too, is proportional to the learning rate.
+        steps.append(optax.stateless(partial(_multiply, multipliers=config.rate_multipliers)))
+    return optax.chain(*steps)
+
+
+def check_patterns(config: OptimizerConfig, params: Params) -> None:
+    """Checks the patterns of a configuration against the parameters of a model.
+
+    Raises:
+        BadInput: a pattern matches nothing, or every parameter is frozen.
+    """
+    check_matches(params, config.frozen, "config.optimizer.frozen")
+    patterns = [pattern for pattern, _ in config.rate_multipliers]
+    check_matches(params, patterns, "config.optimizer.rate_multipliers")
+    if not split(params, config.frozen)[0]:
+        raise BadInput("config.optimizer.frozen leaves no parameter to train: freeze fewer.")
 
 
 def _peak(config: OptimizerConfig, batch_size: int) -> float:
@@ -72,6 +121,23 @@ def _peak(config: OptimizerConfig, batch_size: int) -> float:
     if config.learning_rate_batch_size is None:
         return config.learning_rate
     return config.learning_rate * math.sqrt(batch_size / config.learning_rate_batch_size)
+
+
+def _multiply(updates: Params, params: Params, multipliers: Sequence[tuple[str, float]]) -> Params:
+    del params
+
+    def multiplied(path: str, leaf: jax.Array) -> jax.Array:
+        factors = (factor for pattern, factor in multipliers if re.fullmatch(pattern, path))
+        return leaf * next(factors, 1.0)
+
+    return unflatten({path: multiplied(path, leaf) for path, leaf in flatten(updates).items()})
+
+
+def _check_pattern(pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise BadInput(f"{pattern!r} is no regular expression: {error}.") from error
 
 
 def _is_matrix(params: Any) -> Any:

@@ -1,8 +1,8 @@
 """One training step: forward, backward and update under one jit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +13,14 @@ from vlm3_jax.models import functional
 from vlm3_jax.models.functional import Params
 from vlm3_jax.models.inputs import Batch
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
+from vlm3_jax.models.stack import NO_REMAT, Remat
 from vlm3_jax.parallel.sharding import batch_sharding, param_shardings, replicated
 from vlm3_jax.training.flops import training_flops
+from vlm3_jax.training.freezing import join, split
 from vlm3_jax.training.loss import AnswerLoss, answer_loss
 
 Metrics = dict[str, jax.Array]
+T = TypeVar("T")
 
 
 class TrainState(NamedTuple):
@@ -26,21 +29,32 @@ class TrainState(NamedTuple):
     step: jax.Array
     """int32 []: number of updates done."""
     params: Params
-    """float32 master weights."""
+    """All of them, also those that are not trained."""
     opt_state: optax.OptState
+    """Of the trained parameters."""
 
 
-def new_state(params: Params, optimizer: optax.GradientTransformation) -> TrainState:
-    """The state before the first step."""
-    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params))
+def new_state(
+    params: Params, optimizer: optax.GradientTransformation, frozen: Sequence[str] = ()
+) -> TrainState:
+    """The state before the first step; `frozen` as in `OptimizerConfig`."""
+    trained, _ = split(params, frozen)
+    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(trained))
 
 
 def abstract_state(
-    config: Qwen3VLConfig, optimizer: optax.GradientTransformation, mesh: Mesh
+    config: Qwen3VLConfig,
+    optimizer: optax.GradientTransformation,
+    mesh: Mesh,
+    param_dtype: Any = jnp.float32,
+    frozen: Sequence[str] = (),
 ) -> TrainState:
     """Shapes, types and shardings of the state; optimizer moments lie where their parameters do."""
-    params = functional.abstract_params(config)
-    state = jax.eval_shape(partial(new_state, optimizer=optimizer), params)
+    params = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, param_dtype),
+        functional.abstract_params(config),
+    )
+    state = jax.eval_shape(partial(new_state, optimizer=optimizer, frozen=frozen), params)
     return jax.tree.map(
         lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
         state,
@@ -56,9 +70,26 @@ def train_step(
     optimizer: optax.GradientTransformation,
     schedule: optax.Schedule,
     compute_dtype: Any,
-    remat: bool,
+    max_supervised: int,
+    remat: Remat = NO_REMAT,
+    frozen: Sequence[str] = (),
+    accumulation: int = 1,
 ) -> tuple[TrainState, Metrics]:
     """One update from one global batch.
+
+    Every answer token of the batch counts the same, whatever row it is in.
+
+    Args:
+        state: what the step changes.
+        batch: B rows.
+        config: the model's shapes.
+        optimizer: of the trained parameters.
+        schedule: the optimizer's learning rate, for the metrics.
+        compute_dtype: type of the forward and backward pass.
+        max_supervised: see `answer_loss`.
+        remat: what the backward pass computes again.
+        frozen: patterns of the parameters that are not trained.
+        accumulation: parts that the rows go through in turn; divides B.
 
     Returns:
         The new state and float32 scalars: `loss`, `accuracy` (share of answer tokens whose logit is
@@ -66,29 +97,56 @@ def train_step(
         `num_tokens` (without padding), `num_supervised` (answer tokens), `flops`, and `token_fill`
         and `patch_fill` (share of the rows that is not padding).
     """
+    trained, kept = split(state.params, frozen)
+    num_supervised = jnp.sum(batch.loss_weights)
+    # Weights that sum to one over the whole batch, so losses and gradients of its parts add up.
+    batch = batch._replace(loss_weights=batch.loss_weights / jnp.maximum(num_supervised, 1.0))
 
-    def loss_of(params: Params) -> tuple[jax.Array, AnswerLoss]:
-        params = jax.tree.map(lambda leaf: leaf.astype(compute_dtype), params)
-        model = functional.build(config, params, remat=remat)
-        logits = model.logits(model(batch.text, batch.images))
-        answers = answer_loss(logits, batch.targets, batch.loss_weights)
+    def loss_of(trained: Params, part: Batch) -> tuple[jax.Array, AnswerLoss]:
+        params = jax.tree.map(lambda leaf: leaf.astype(compute_dtype), join(trained, kept))
+        model = functional.build(config, params, remat)
+        hidden = model(part.text, part.images)
+        answers = answer_loss(hidden, model.head(), part.targets, part.loss_weights, max_supervised)
         return answers.loss, answers
 
-    (_, answers), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
-    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    def gradient(part: Batch) -> tuple[AnswerLoss, Params]:
+        grads, answers = jax.grad(loss_of, has_aux=True)(trained, part)
+        return answers, optax.tree.cast(grads, jnp.float32)
+
+    answers, grads = _sum_over_parts(gradient, batch, accumulation)
+    updates, opt_state = optimizer.update(grads, state.opt_state, trained)
     metrics = {
         **answers._asdict(),
         "lr": schedule(state.step),
         "grad_norm": optax.global_norm(grads),
         "num_samples": jnp.sum(jnp.max(batch.text.segment_ids, axis=-1)),
+        "num_supervised": num_supervised,
         "num_tokens": jnp.sum(batch.text.segment_ids > 0),
         "flops": training_flops(config, batch),
         "token_fill": jnp.mean(batch.text.segment_ids > 0),
         "patch_fill": jnp.mean(batch.images.segment_ids > 0),
     }
     metrics = {name: jnp.asarray(value, jnp.float32) for name, value in metrics.items()}
-    params = optax.apply_updates(state.params, updates)
+    params = join(optax.apply_updates(trained, updates), kept)
     return TrainState(state.step + 1, params, opt_state), metrics
+
+
+def _sum_over_parts(function: Callable[[Batch], T], batch: Batch, count: int) -> T:
+    """Sum of `function` over equal parts of the rows, one part after the other."""
+    if count == 1:
+        return function(batch)
+
+    def parts(rows: jax.Array) -> jax.Array:
+        # Part i takes rows i, i + count, ...: every device then has an equal share of each part.
+        return jnp.swapaxes(rows.reshape(-1, count, *rows.shape[1:]), 0, 1)
+
+    def add(total: T, part: Batch) -> tuple[T, None]:
+        return jax.tree.map(jnp.add, total, function(part)), None
+
+    parts_of_batch = jax.tree.map(parts, batch)
+    first = jax.tree.map(lambda rows: rows[0], parts_of_batch)
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(function, first))
+    return jax.lax.scan(add, zeros, parts_of_batch)[0]
 
 
 def compile_step(

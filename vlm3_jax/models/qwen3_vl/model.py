@@ -9,6 +9,7 @@ from vlm3_jax.models.inputs import ImageInputs, TextInputs
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
 from vlm3_jax.models.qwen3_vl.text import KVCache, LanguageModel, Visual, scatter
 from vlm3_jax.models.qwen3_vl.vision import VisionTower, VisualFeatures
+from vlm3_jax.models.stack import NO_REMAT, Remat
 
 
 class Qwen3VL(nnx.Module):
@@ -18,10 +19,10 @@ class Qwen3VL(nnx.Module):
     float32; for mixed precision, cast the parameters first.
     """
 
-    def __init__(self, config: Qwen3VLConfig, *, remat: bool = False, rngs: nnx.Rngs):
+    def __init__(self, config: Qwen3VLConfig, *, remat: Remat = NO_REMAT, rngs: nnx.Rngs):
         self.config = config
-        self.vision = VisionTower(config.vision, remat=remat, rngs=rngs)
-        self.text = LanguageModel(config.text, remat=remat, rngs=rngs)
+        self.vision = VisionTower(config.vision, remat=remat.vision, rngs=rngs)
+        self.text = LanguageModel(config.text, remat=remat.text, rngs=rngs)
         if not config.tie_word_embeddings:
             self.lm_head = nnx.Linear(
                 config.text.hidden_size, config.text.vocab_size, use_bias=False, rngs=rngs
@@ -66,7 +67,8 @@ class Qwen3VL(nnx.Module):
 
     def embed(self, text: TextInputs, features: VisualFeatures | None) -> jax.Array:
         """Token embeddings with the visual tokens in their places, [B, L, D]."""
-        x = self.text.embed(text.tokens)
+        # Not by calling the layer, which would convert to the type that it was made with.
+        x = jnp.take(self.text.embed.embedding[...], text.tokens, axis=0)
         if features is None:
             return x
         visual = scatter(features.tokens, text.visual_index)
@@ -74,8 +76,10 @@ class Qwen3VL(nnx.Module):
 
     def logits(self, hidden: jax.Array) -> jax.Array:
         """float32 [..., vocabulary] from hidden states [..., D]."""
+        return jnp.matmul(hidden, self.head(), preferred_element_type=jnp.float32)
+
+    def head(self) -> jax.Array:
+        """The matrix [D, vocabulary] that makes logits of hidden states."""
         if self.config.tie_word_embeddings:
-            kernel = self.text.embed.embedding[...].T
-        else:
-            kernel = self.lm_head.kernel[...]
-        return jnp.matmul(hidden, kernel, preferred_element_type=jnp.float32)
+            return self.text.embed.embedding[...].T
+        return self.lm_head.kernel[...]

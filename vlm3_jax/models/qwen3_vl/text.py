@@ -10,7 +10,7 @@ from flax import nnx
 from vlm3_jax.models import rope
 from vlm3_jax.models.attention import attention
 from vlm3_jax.models.qwen3_vl.config import TextConfig
-from vlm3_jax.models.stack import scan_layers, stacked
+from vlm3_jax.models.stack import RematPolicy, scan_layers, stacked
 from vlm3_jax.parallel.sharding import shard_rows
 
 
@@ -58,7 +58,7 @@ class Visual(NamedTuple):
 class LanguageModel(nnx.Module):
     """Decoder with grouped-query attention, q/k norm, interleaved M-RoPE and DeepStack inputs."""
 
-    def __init__(self, config: TextConfig, *, remat: bool, rngs: nnx.Rngs):
+    def __init__(self, config: TextConfig, *, remat: RematPolicy, rngs: nnx.Rngs):
         self.config = config
         self.remat = remat
         self.embed = nnx.Embed(config.vocab_size, config.hidden_size, rngs=rngs)

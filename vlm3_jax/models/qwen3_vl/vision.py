@@ -12,7 +12,7 @@ from vlm3_jax.models import rope
 from vlm3_jax.models.attention import attention, image_mask
 from vlm3_jax.models.inputs import ImageInputs
 from vlm3_jax.models.qwen3_vl.config import VisionConfig
-from vlm3_jax.models.stack import scan_layers, stacked
+from vlm3_jax.models.stack import RematPolicy, scan_layers, stacked
 from vlm3_jax.parallel.sharding import shard_rows
 
 _layer_norm = partial(nnx.LayerNorm, epsilon=1e-6, use_fast_variance=False)
@@ -30,7 +30,7 @@ class VisualFeatures(NamedTuple):
 class VisionTower(nnx.Module):
     """ViT over patches of images of any size, with 2-D rotary positions and DeepStack taps."""
 
-    def __init__(self, config: VisionConfig, *, remat: bool, rngs: nnx.Rngs):
+    def __init__(self, config: VisionConfig, *, remat: RematPolicy, rngs: nnx.Rngs):
         self.config = config
         self.remat = remat
         width = config.hidden_size
