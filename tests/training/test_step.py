@@ -12,6 +12,7 @@ import pytest
 
 from tests.training.steps import OPTIMIZER, ROWS, prepare, ten_losses
 from tests.training.synthetic import CONFIG, make_batch
+from tests.training.test_loss import plain_loss
 from vlm3_jax.models.functional import abstract_params
 from vlm3_jax.models.stack import Remat
 
@@ -98,7 +99,10 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(single, parts):
     # One step: its rows have unequal numbers of answer tokens, so a mean of means would differ.
     whole, state, batch = prepare()
     accumulating, same_state, _ = prepare(accumulation=parts)
+    weights = batch(0).loss_weights
+    mean = plain_loss(state.params, batch(0), weights / weights.sum())
     state, expected = whole(state, batch(0))
+    assert float(expected["loss"]) == pytest.approx(float(mean), rel=1e-6)
     same_state, found = accumulating(same_state, batch(0))
     for name in expected:
         assert float(found[name]) == pytest.approx(float(expected[name]), rel=1e-6), name
