@@ -1,6 +1,6 @@
 """Writes a tiny Qwen3-VL with random weights: small enough to learn depth on two CPU cores.
 
-    python launch/make_tiny_model.py --dst=DIR
+    python -m launch.make_tiny_model --dst=DIR
 
 The fixed texts of the depth task are one token each, so a question takes 24 tokens instead of 150.
 """

@@ -1,6 +1,6 @@
 """Proposes the budgets that packed rows of a configuration's samples fill well.
 
-    python launch/propose_budgets.py --config=configs/depth.py --config.data.data_dir=DATA \
+    python -m launch.propose_budgets --config=configs/depth.py --config.data.data_dir=DATA \
         --config.data.open_rows=16
 
 It encodes some samples of the dataset, packs samples of their sizes at random into rows of growing

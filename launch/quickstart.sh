@@ -24,7 +24,7 @@ step "Rendering rooms (synthetic_rooms/quickstart)"
 python -m tfds_builders.build synthetic_rooms/quickstart --data_dir="$data"
 
 step "Making an untrained model"
-python launch/make_tiny_model.py --dst="$out/untrained"
+python -m launch.make_tiny_model --dst="$out/untrained"
 evaluate "$out/untrained" before
 
 step "Training"
@@ -38,4 +38,4 @@ evaluate "$out/train" swapped --config.swap_images=True
 step "Exporting for transformers"
 python -m vlm3_jax.convert --src="$out/train" --dst="$out/hf" --to=hf
 
-python launch/quickstart_report.py --dir="$out"
+python -m launch.quickstart_report --dir="$out"

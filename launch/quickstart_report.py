@@ -1,6 +1,6 @@
 """What the quickstart made: three scores against two baselines, and one picture.
 
-python launch/quickstart_report.py --dir=runs/quickstart
+python -m launch.quickstart_report --dir=runs/quickstart
 """
 
 import json

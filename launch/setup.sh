@@ -19,6 +19,4 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$want" ]; then
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements"
   echo "$want" > "$stamp"
 fi
-PATH="$PWD/$venv/bin:$PATH"
-case "$venv" in /*) PATH="$venv/bin:$PATH" ;; esac
-export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
+PATH="$(cd "$venv" && pwd)/bin:$PATH"

@@ -32,11 +32,17 @@ def test_training_fills_the_proposed_rows(inputs):
     assert done.status == 0, done.err
     assert "12 samples of depthlm_jsonl, split train, questions 'turns':" in done.out
     assert re.search(r"^  patches +mean +21\.3 +least +16 +most +24$", done.out, re.MULTILINE)
-    open_rows, max_tokens, max_patches = map(int, re.findall(r"--\S+=(\d+)", done.out))
+    open_rows, max_tokens, max_patches, max_supervised = map(
+        int, re.findall(r"--\S+=(\d+)", done.out)
+    )
     assert open_rows == 8
 
     config = run_config(
-        inputs, data__open_rows=8, data__max_tokens=max_tokens, data__max_patches=max_patches
+        inputs,
+        data__open_rows=8,
+        data__max_tokens=max_tokens,
+        data__max_patches=max_patches,
+        data__max_supervised=max_supervised,
     )
     encoder = Encoder.from_folder(inputs / "checkpoint")
     with closing(train_iterator(config.data, encoder, batch_size=100, seed=0)) as batches:
