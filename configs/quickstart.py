@@ -1,4 +1,4 @@
-"""The quickstart's training: a Qwen3-VL of 1.3M parameters learns depth on two CPU cores."""
+"""The quickstart's training: a Qwen3-VL of 1.4M parameters learns depth on two CPU cores."""
 
 from ml_collections import ConfigDict
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from absl import flags
+from PIL import Image
 
 from configs import quickstart
 from vlm3_jax import cli
@@ -56,12 +57,18 @@ def main() -> None:
 
 
 def _draw(path: Path, predictions: list[dict], records: dict) -> Path:
-    """Draws the answers on the first view."""
-    key = predictions[0]["image"]
-    lines = [line for line in predictions if line["image"] == key]
-    labels = [f"{_number(line['parsed'])} / {line['truth']:.2f}" for line in lines]
-    image = decode(records[key].image, key)
-    draw_points(image, [line["point_xy"] for line in lines], labels).save(path)
+    """Draws the answers on six views spread over the set, whatever they are."""
+    by_view: dict[str, list[dict]] = {}
+    for line in predictions:
+        by_view.setdefault(line["image"], []).append(line)
+    keys = list(by_view)[:: -(-len(by_view) // 6)]
+    views = []
+    for key in keys:
+        labels = [f"{_number(line['parsed'])} / {line['truth']:.2f}" for line in by_view[key]]
+        points = [line["point_xy"] for line in by_view[key]]
+        views.append(np.asarray(draw_points(decode(records[key].image, key), points, labels)))
+    rows = [np.concatenate(views[i : i + 3], axis=1) for i in range(0, len(views), 3)]
+    Image.fromarray(np.concatenate(rows)).save(path)
     return path
 
 
