@@ -16,10 +16,7 @@ def get_config() -> ConfigDict:
             "swap_images": False,  # True: the control that asks about another view's image.
             "decoding": {"images": 4, "questions": 10, "max_new_tokens": 128},
             "dtype": "auto",  # float32 on a CPU, bfloat16 elsewhere.
-            "mesh": {
-                "data": -1,
-                "fsdp": 1,
-                "tensor": 1,
-            },  # tensor > 1: a model too big for a device.
+            # tensor > 1 is for a model too big for a device.
+            "mesh": {"data": -1, "fsdp": 1, "tensor": 1},
         }
     )
