@@ -25,8 +25,8 @@ from vlm3_jax.decoding.config import DecodingConfig
 from vlm3_jax.decoding.load import load_decoder, resolve_dtype
 from vlm3_jax.decoding.runner import Answer
 from vlm3_jax.errors import BadInput
-from vlm3_jax.evaluation.files import check_folder, json_bytes, write_whole
 from vlm3_jax.evaluation.picture import draw_points
+from vlm3_jax.files import check_folder, json_bytes, write_whole
 from vlm3_jax.geometry.camera import Camera
 from vlm3_jax.parallel.mesh import MeshConfig
 from vlm3_jax.tasks import depth

@@ -8,7 +8,7 @@ from vlm3_jax import config as configs
 from vlm3_jax.errors import BadInput
 from vlm3_jax.evaluation.benchmark import Prediction
 from vlm3_jax.evaluation.config import EvalConfig
-from vlm3_jax.evaluation.files import check_folder, json_bytes, json_lines, write_whole
+from vlm3_jax.files import check_folder, json_bytes, json_lines, write_whole
 from vlm3_jax.tasks import depth
 
 RESULTS = "results.json"

@@ -1,13 +1,13 @@
 """The folder of a training run."""
 
 import json
-import os
 from pathlib import Path
 
 import jax
 
 from vlm3_jax import config as configs
 from vlm3_jax.errors import BadInput
+from vlm3_jax.files import json_bytes, write_whole
 from vlm3_jax.hub.folder import ASSETS, CHECKPOINTS
 from vlm3_jax.hub.new_folder import new_folder
 from vlm3_jax.hub.source import copy_assets
@@ -76,18 +76,11 @@ class Workdir:
             lines = self.metrics.read_text().splitlines(keepends=True)
             whole = (line for line in lines if line.endswith("\n"))  # A crash may cut the last.
             kept = [line for line in whole if json.loads(line)["step"] <= step]
-            _write_whole(self.metrics, "".join(kept))
+            write_whole(self.metrics, "".join(kept).encode())
 
 
 def _write_config(path: Path, config: TrainConfig) -> None:
-    _write_whole(path, json.dumps(configs.to_dict(config), indent=2) + "\n")
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Writes a file so that it never exists half-written."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    os.replace(partial, path)
+    write_whole(path, json_bytes(configs.to_dict(config)))
 
 
 def _decisive(config: dict) -> dict:

@@ -1,4 +1,4 @@
-"""Writing results so that a reader never meets half of them."""
+"""Writing files so that a reader never meets half of them."""
 
 import json
 import os
