@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tests.hub.folders import copy_assets, reference_shapes
-from vlm3_jax.hub.keys import CONV3D, IDENTITY, TRANSPOSE, flatten, hf_keys, parameters, unflatten
-from vlm3_jax.models.functional import abstract_params
+from vlm3_jax.hub.keys import CONV3D, IDENTITY, TRANSPOSE, hf_keys, parameters
+from vlm3_jax.models.functional import abstract_params, flatten, unflatten
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
 
 SHAPE_4B = {

@@ -13,10 +13,10 @@ from absl import logging
 from jax.experimental import multihost_utils
 
 from vlm3_jax.hub import source
-from vlm3_jax.hub.keys import Parameter, Shape, differences, flatten, parameters
+from vlm3_jax.hub.keys import Parameter, Shape, differences, parameters
 from vlm3_jax.hub.new_folder import new_folder
 from vlm3_jax.hub.safetensors_files import INDEX, SINGLE, nbytes, write_weights
-from vlm3_jax.models.functional import Params
+from vlm3_jax.models.functional import Params, flatten
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
 
 MAX_SHARD_BYTES = 5 * 10**9

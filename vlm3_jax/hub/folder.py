@@ -14,10 +14,10 @@ from absl import logging
 
 from vlm3_jax.errors import BadInput
 from vlm3_jax.hub import source
-from vlm3_jax.hub.keys import differences, flatten, unflatten
+from vlm3_jax.hub.keys import differences
 from vlm3_jax.hub.load import load_hf, placement
 from vlm3_jax.hub.new_folder import new_folder
-from vlm3_jax.models.functional import Params, abstract_params
+from vlm3_jax.models.functional import Params, abstract_params, flatten, unflatten
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
 
 ASSETS = "assets"

@@ -7,10 +7,9 @@ uses them, so no older spelling is read.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
-from vlm3_jax.models.functional import Params, abstract_params
+from vlm3_jax.models.functional import abstract_params, flatten
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig, VisionConfig
 
 Shape = tuple[int, ...]
@@ -181,21 +180,3 @@ def differences(found: dict[str, Shape], expected: dict[str, Shape]) -> list[str
     return [
         f"{kind} ({len(names)}): {', '.join(names)}" for kind, names in misfits.items() if names
     ]
-
-
-def flatten(params: Params) -> dict[str, Any]:
-    """Nested dict -> {"text/embed/embedding": leaf}."""
-    leaves = jax.tree_util.tree_leaves_with_path(params)
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
-
-
-def unflatten(leaves: dict[str, Any]) -> Params:
-    """The inverse of `flatten`."""
-    params: Params = {}
-    for path, leaf in leaves.items():
-        *parents, name = path.split("/")
-        node = params
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[name] = leaf
-    return params

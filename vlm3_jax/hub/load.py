@@ -19,13 +19,11 @@ from vlm3_jax.hub.keys import (
     Index,
     Parameter,
     differences,
-    flatten,
     hf_keys,
     parameters,
-    unflatten,
 )
 from vlm3_jax.hub.safetensors_files import DTYPES, WeightFiles
-from vlm3_jax.models.functional import Params
+from vlm3_jax.models.functional import Params, flatten, unflatten
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
 
 

@@ -4,17 +4,23 @@ Outside the model, parameters are a nested dict with string keys: what checkpoin
 optimizer updates, what sharding rules name (`text/layers/attn/q_proj/kernel`).
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
 from flax import nnx
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
 from vlm3_jax.models.qwen3_vl.model import Qwen3VL
 from vlm3_jax.models.stack import NO_REMAT, Remat
 
 Params = dict[str, Any]
+
+flatten = partial(flatten_dict, sep="/")
+"""Nested dict -> {"text/embed/embedding": leaf}."""
+unflatten = partial(unflatten_dict, sep="/")
+"""The inverse of `flatten`."""
 
 
 def init_params(config: Qwen3VLConfig, seed: int) -> Params:

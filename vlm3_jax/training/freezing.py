@@ -4,8 +4,7 @@ import re
 from collections.abc import Sequence
 
 from vlm3_jax.errors import BadInput
-from vlm3_jax.hub.keys import flatten, unflatten
-from vlm3_jax.models.functional import Params
+from vlm3_jax.models.functional import Params, flatten, unflatten
 
 
 def split(params: Params, frozen: Sequence[str]) -> tuple[Params, Params]:

@@ -11,8 +11,7 @@ import jax
 import optax
 
 from vlm3_jax.errors import BadInput
-from vlm3_jax.hub.keys import flatten, unflatten
-from vlm3_jax.models.functional import Params
+from vlm3_jax.models.functional import Params, flatten, unflatten
 from vlm3_jax.training.freezing import check_matches, split
 
 
