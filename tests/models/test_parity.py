@@ -9,7 +9,8 @@ from transformers import AutoModelForImageTextToText
 from tests.models.rows import make_rows, port_inputs, reference
 from tests.training.jaxprs import equations
 from vlm3_jax.hub.folder import load_params
-from vlm3_jax.models import attention, functional, rope
+from vlm3_jax.models import functional, rope
+from vlm3_jax.models.attention import visibility
 from vlm3_jax.models.qwen3_vl import positions, text
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
 from vlm3_jax.models.stack import Remat
@@ -26,7 +27,7 @@ def port(config, params, inputs) -> dict[str, np.ndarray]:
         model = functional.build(config, params)
         x, taps, blocks = model.vision.run_blocks(model.vision.embed(images), images, collect=True)
         features = model.vision.features(x, taps)
-        mask = attention.causal_mask(text_inputs.segment_ids, text_inputs.question_ids)
+        mask = visibility.causal_mask(text_inputs.segment_ids, text_inputs.question_ids)
         visual = text.Visual(features.deepstack, text_inputs.visual_index)
         hidden, _, layers = model.text(
             model.embed(text_inputs, features), text_inputs.positions, mask, visual, collect=True

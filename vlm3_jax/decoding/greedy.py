@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from vlm3_jax.models.attention import causal_mask
+from vlm3_jax.models.attention.visibility import causal_mask
 from vlm3_jax.models.functional import Params, build
 from vlm3_jax.models.inputs import ImageInputs, TextInputs
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig

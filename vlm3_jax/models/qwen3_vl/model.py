@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from vlm3_jax.models.attention import causal_mask
+from vlm3_jax.models.attention.visibility import causal_mask
 from vlm3_jax.models.inputs import ImageInputs, TextInputs
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
 from vlm3_jax.models.qwen3_vl.text import KVCache, LanguageModel, Visual, scatter

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from vlm3_jax.models import rope
-from vlm3_jax.models.attention import attention
+from vlm3_jax.models.attention.reference import attention
 from vlm3_jax.models.qwen3_vl.config import TextConfig
 from vlm3_jax.models.stack import RematPolicy, scan_layers, stacked
 from vlm3_jax.parallel.sharding import shard_rows

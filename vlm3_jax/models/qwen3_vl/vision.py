@@ -9,7 +9,8 @@ import numpy as np
 from flax import nnx
 
 from vlm3_jax.models import rope
-from vlm3_jax.models.attention import attention, image_mask
+from vlm3_jax.models.attention.reference import attention
+from vlm3_jax.models.attention.visibility import image_mask
 from vlm3_jax.models.inputs import ImageInputs
 from vlm3_jax.models.qwen3_vl.config import VisionConfig
 from vlm3_jax.models.stack import RematPolicy, scan_layers, stacked
