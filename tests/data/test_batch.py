@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.tiny import textured_image
-from vlm3_jax.data.batch import check_size, pad
+from vlm3_jax.data.batch import check_reach, check_size, pad
 from vlm3_jax.data.chat import Sample, Turn
 from vlm3_jax.data.encoder import Encoded, Encoder, Size
 from vlm3_jax.errors import BadInput
@@ -59,3 +59,14 @@ def test_a_sample_over_the_budget_is_named(budgets, message, rows):
     check_size(rows[0], rows[0].size)
     exact = max(row.size.tokens for row in rows)
     assert pad(rows, exact, 28).text.tokens.shape == (3, exact)
+
+
+def test_a_sample_beyond_the_reach_of_kernels_is_named(rows):
+    size = rows[0].size
+    largest = np.bincount(rows[0].images.segment_ids).max()
+    check_reach(rows[0], None, None)
+    check_reach(rows[0], size.tokens, largest)
+    with pytest.raises(BadInput, match=r"^two needs \d+ tokens, but max_sample_tokens is"):
+        check_reach(rows[0], size.tokens - 1, None)
+    with pytest.raises(BadInput, match=r"^two has an image of \d+ patches, but max_image_patches"):
+        check_reach(rows[0], None, largest - 1)

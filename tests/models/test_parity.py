@@ -10,7 +10,8 @@ from tests.models.rows import make_rows, port_inputs, reference
 from tests.training.jaxprs import equations
 from vlm3_jax.hub.folder import load_params
 from vlm3_jax.models import functional, rope
-from vlm3_jax.models.attention import visibility
+from vlm3_jax.models.attention.kernels import row_attention
+from vlm3_jax.models.execution import Execution
 from vlm3_jax.models.qwen3_vl import positions, text
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
 from vlm3_jax.models.stack import Remat
@@ -27,10 +28,11 @@ def port(config, params, inputs) -> dict[str, np.ndarray]:
         model = functional.build(config, params)
         x, taps, blocks = model.vision.run_blocks(model.vision.embed(images), images, collect=True)
         features = model.vision.features(x, taps)
-        mask = visibility.causal_mask(text_inputs.segment_ids, text_inputs.question_ids)
+        segments, questions = text_inputs.segment_ids, text_inputs.question_ids
+        attend = row_attention("reference", segments, questions, causal=True)
         visual = text.Visual(features.deepstack, text_inputs.visual_index)
         hidden, _, layers = model.text(
-            model.embed(text_inputs, features), text_inputs.positions, mask, visual, collect=True
+            model.embed(text_inputs, features), text_inputs.positions, attend, visual, collect=True
         )
         found = {f"block.{i}": block for i, block in enumerate(blocks)}
         found |= {f"deepstack.{i}": tap for i, tap in enumerate(features.deepstack)}
@@ -76,7 +78,7 @@ def test_rematerialisation_changes_no_gradient(case):
     text_inputs, images = port_inputs(rows, config)
 
     def loss(params, remat):
-        model = functional.build(config, params, remat=remat)
+        model = functional.build(config, params, Execution(remat=remat))
         return jnp.square(model.logits(model(text_inputs, images))).mean()
 
     gradient = jax.jit(jax.grad(loss), static_argnums=1)
@@ -142,7 +144,7 @@ def without_second_image(monkeypatch):
 
 def without_image_borders(monkeypatch):
     monkeypatch.setattr(
-        "vlm3_jax.models.qwen3_vl.vision.image_mask",
+        "vlm3_jax.models.attention.kernels.image_mask",
         lambda segments: (segments > 0)[:, None, :] & (segments > 0)[:, :, None],
     )
 

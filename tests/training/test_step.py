@@ -13,6 +13,7 @@ import pytest
 from tests.training.steps import OPTIMIZER, ROWS, prepare, ten_losses
 from tests.training.synthetic import CONFIG, make_batch
 from tests.training.test_loss import plain_loss
+from vlm3_jax.models.execution import Execution
 from vlm3_jax.models.functional import abstract_params
 from vlm3_jax.models.stack import Remat
 
@@ -86,7 +87,7 @@ def test_the_head_and_its_gradient_are_exchanged_once(on_eight_devices):
 
 def test_bfloat16_compute_and_remat(single):
     losses, state = ten_losses(
-        *prepare(compute_dtype="bfloat16", remat=Remat(text="full", vision="full"))
+        *prepare(compute_dtype="bfloat16", execution=Execution(Remat(text="full", vision="full")))
     )
     np.testing.assert_allclose(losses, single[1], rtol=0.05)
     # Rounding shows; float32 in another order stays below 1e-5.

@@ -26,6 +26,27 @@ def check_size(sample: Encoded, budget: Size) -> None:
             )
 
 
+def check_reach(
+    sample: Encoded, max_sample_tokens: int | None, max_image_patches: int | None
+) -> None:
+    """Raises BadInput for a sample, or an image of it, beyond what attention kernels reckon with.
+
+    Where a limit is None nothing is checked.
+    """
+    tokens = len(sample.text.tokens)
+    patches = int(np.max(np.bincount(sample.images.segment_ids), initial=0))
+    if max_sample_tokens is not None and tokens > max_sample_tokens:
+        raise BadInput(
+            f"{sample.key} needs {tokens} tokens, but max_sample_tokens is {max_sample_tokens}:"
+            " raise it, or use fewer questions."
+        )
+    if max_image_patches is not None and patches > max_image_patches:
+        raise BadInput(
+            f"{sample.key} has an image of {patches} patches, but max_image_patches is"
+            f" {max_image_patches}: raise it, or use a smaller focal."
+        )
+
+
 def pad(rows: Sequence[Encoded], max_tokens: int, max_patches: int) -> Batch:
     """Stacks rows of at most `max_tokens` tokens and `max_patches` patches, padded to that size.
 

@@ -7,13 +7,21 @@ import grain
 import numpy as np
 from absl import flags
 
-from vlm3_jax.data.batch import check_size, pad
+from vlm3_jax.data.batch import check_reach, check_size, pad
 from vlm3_jax.data.depth_samples import DepthSampling, training_sample
 from vlm3_jax.data.encoder import Encoded, Encoder, QuestionMode, Size
 from vlm3_jax.data.packing import PackIterDataset
 from vlm3_jax.data.records import DepthRecord
 from vlm3_jax.data.sources import open_source
 from vlm3_jax.errors import BadInput
+
+_LIMITS = (
+    "max_tokens",
+    "max_patches",
+    "max_supervised",
+    "max_sample_tokens",
+    "max_image_patches",
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,11 @@ class DataConfig:
     """Rows that each process fills with samples at the same time; a sample goes into the first with
     room for it. More of them fill rows better and hold more images in memory. 0 gives every sample
     a row of its own. `launch/propose_budgets.py` finds the budgets that a dataset fills well."""
+    max_sample_tokens: int | None = None
+    """Tokens of the longest sample, where rows hold several; likewise. Attention kernels leave out
+    what is further away, so the closer the faster. None: those of a row."""
+    max_image_patches: int | None = None
+    """Patches of the largest image; likewise."""
     split: str = "train"
     sampling: DepthSampling = DepthSampling()  # noqa: RUF009 (it is frozen)
     questions: QuestionMode = "turns"
@@ -44,10 +57,10 @@ class DataConfig:
     hold does not depend on it, but a run can only resume with the same number."""
 
     def __post_init__(self):
-        for name in ("max_tokens", "max_patches", "max_supervised", "open_rows", "num_workers"):
-            least = 1 if name.startswith("max") else 0
-            if getattr(self, name) < least:
-                raise BadInput(f"{name} is {getattr(self, name)}, but must be at least {least}.")
+        for name in ("open_rows", "num_workers", *_LIMITS):
+            value, least = getattr(self, name), 1 if name in _LIMITS else 0
+            if value is not None and value < least:
+                raise BadInput(f"{name} is {value}, but must be at least {least}.")
 
     @property
     def budget(self) -> Size:
@@ -119,6 +132,7 @@ def _encode(
 ) -> Encoded:
     sample = encoder.encode(training_sample(record, config.sampling, rng), config.questions)
     check_size(sample, config.budget)
+    check_reach(sample, config.max_sample_tokens, config.max_image_patches)
     return sample
 
 

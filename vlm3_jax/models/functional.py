@@ -11,9 +11,9 @@ import jax
 from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from vlm3_jax.models.execution import PLAIN, Execution
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
 from vlm3_jax.models.qwen3_vl.model import Qwen3VL
-from vlm3_jax.models.stack import NO_REMAT, Remat
 
 Params = dict[str, Any]
 
@@ -33,20 +33,21 @@ def abstract_params(config: Qwen3VLConfig) -> Params:
     return jax.eval_shape(lambda: init_params(config, 0))
 
 
-def build(config: Qwen3VLConfig, params: Params, remat: Remat = NO_REMAT) -> Qwen3VL:
+def build(config: Qwen3VLConfig, params: Params, execution: Execution = PLAIN) -> Qwen3VL:
     """The model over given parameters, which may be tracers.
 
     Args:
         config: the model's shapes.
         params: nested dict as `init_params` makes it, of any float type.
-        remat: what the backward pass computes again.
+        execution: how it is computed.
     """
-    graph, state = _abstract(config, remat)
+    graph, state = _abstract(config, execution)
     state = jax.tree.map(lambda leaf: leaf, state)  # A copy: the cached one stays as it is.
     nnx.replace_by_pure_dict(state, params)
     return nnx.merge(graph, state)
 
 
 @lru_cache
-def _abstract(config: Qwen3VLConfig, remat: Remat) -> tuple[nnx.GraphDef, nnx.State]:
-    return nnx.split(nnx.eval_shape(lambda: Qwen3VL(config, remat=remat, rngs=nnx.Rngs(0))))
+def _abstract(config: Qwen3VLConfig, execution: Execution) -> tuple[nnx.GraphDef, nnx.State]:
+    make = lambda: Qwen3VL(config, execution=execution, rngs=nnx.Rngs(0))  # noqa: E731
+    return nnx.split(nnx.eval_shape(make))

@@ -5,6 +5,8 @@ from typing import Literal
 
 from vlm3_jax.data.pipeline import DataConfig
 from vlm3_jax.errors import BadInput
+from vlm3_jax.models.attention.kernels import Kernel, choose_kernel
+from vlm3_jax.models.execution import Execution
 from vlm3_jax.models.stack import Remat
 from vlm3_jax.parallel.mesh import MeshConfig
 from vlm3_jax.training.checkpoint import CheckpointConfig
@@ -26,6 +28,8 @@ class ModelConfig:
     is smaller than about 1/500 of its parameter, which most are at usual learning rates."""
     remat: Remat = Remat(text="full", vision="full")  # noqa: RUF009 (it is frozen)
     """What the backward pass computes again, to save memory."""
+    attention: Literal["auto", Kernel] = "auto"
+    """What computes attention; `auto` is the kernel meant for the platform."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,19 @@ class TrainConfig:
         for name in ("total_steps", "batch_size", "gradient_accumulation", "log_every"):
             if getattr(self, name) < 1:
                 raise BadInput(f"{name} is {getattr(self, name)}, but must be at least 1.")
+
+    def execution(self, platform: str) -> Execution:
+        """How the model is computed on a platform (`jax.Device.platform`).
+
+        Raises:
+            BadInput: `model.attention` does not run there.
+        """
+        return Execution(
+            remat=self.model.remat,
+            attention=choose_kernel(self.model.attention, platform),
+            max_sample_tokens=self.data.max_sample_tokens,
+            max_image_patches=self.data.max_image_patches,
+        )
 
 
 # What may change when a run resumes: it alters what is written, never what is learned.

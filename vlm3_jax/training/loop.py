@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 from vlm3_jax.data.encoder import Encoder
 from vlm3_jax.data.pipeline import train_iterator
 from vlm3_jax.hub import folder as hub
+from vlm3_jax.models.attention.kernels import check_compiled
 from vlm3_jax.models.functional import Params, abstract_params, init_params
 from vlm3_jax.models.inputs import Batch
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
@@ -40,6 +41,7 @@ def train(config: TrainConfig, workdir: str | Path) -> None:
     is_new = not workdir.is_started
     mesh = make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
     check_batch_size(mesh, config.batch_size, config.gradient_accumulation)
+    execution = config.execution(mesh.devices.flat[0].platform)
     assets = hub.assets_dir(config.model.checkpoint) if is_new else workdir.assets
     encoder = Encoder.from_folder(assets)
     check_patterns(config.optimizer, abstract_params(encoder.config))
@@ -76,7 +78,9 @@ def train(config: TrainConfig, workdir: str | Path) -> None:
 
         # ---- The compiled step.
         batch = _to_devices(next(batches), mesh, config.batch_size)
-        logging.info("compiling the step for %s", _summary(abstract, mesh))
+        logging.info(
+            "compiling the step for %s, attention %s", _summary(abstract, mesh), execution.attention
+        )
         step_function = compile_step(
             partial(
                 train_step,
@@ -85,7 +89,7 @@ def train(config: TrainConfig, workdir: str | Path) -> None:
                 schedule=schedule,
                 compute_dtype=jnp.dtype(config.model.compute_dtype),
                 max_supervised=config.data.max_supervised,
-                remat=config.model.remat,
+                execution=execution,
                 frozen=config.optimizer.frozen,
                 accumulation=config.gradient_accumulation,
             ),
@@ -93,6 +97,7 @@ def train(config: TrainConfig, workdir: str | Path) -> None:
             batch,
             mesh,
         )
+        check_compiled(execution.attention, step_function.as_text())
 
         # ---- The run. Steps are queued on the devices; the host prepares the next batch meanwhile.
         if is_new:

@@ -10,10 +10,10 @@ import optax
 from jax.sharding import Mesh
 
 from vlm3_jax.models import functional
+from vlm3_jax.models.execution import PLAIN, Execution
 from vlm3_jax.models.functional import Params
 from vlm3_jax.models.inputs import Batch
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
-from vlm3_jax.models.stack import NO_REMAT, Remat
 from vlm3_jax.parallel.sharding import batch_sharding, param_shardings, replicated
 from vlm3_jax.training.flops import training_flops
 from vlm3_jax.training.freezing import join, split
@@ -71,7 +71,7 @@ def train_step(
     schedule: optax.Schedule,
     compute_dtype: Any,
     max_supervised: int,
-    remat: Remat = NO_REMAT,
+    execution: Execution = PLAIN,
     frozen: Sequence[str] = (),
     accumulation: int = 1,
 ) -> tuple[TrainState, Metrics]:
@@ -87,7 +87,7 @@ def train_step(
         schedule: the optimizer's learning rate, for the metrics.
         compute_dtype: type of the forward and backward pass.
         max_supervised: see `answer_loss`.
-        remat: what the backward pass computes again.
+        execution: how the model is computed.
         frozen: patterns of the parameters that are not trained.
         accumulation: parts that the rows go through in turn; divides B.
 
@@ -104,7 +104,7 @@ def train_step(
 
     def loss_of(trained: Params, part: Batch) -> tuple[jax.Array, AnswerLoss]:
         params = jax.tree.map(lambda leaf: leaf.astype(compute_dtype), join(trained, kept))
-        model = functional.build(config, params, remat)
+        model = functional.build(config, params, execution)
         hidden = model(part.text, part.images)
         answers = answer_loss(hidden, model.head(), part.targets, part.loss_weights, max_supervised)
         return answers.loss, answers

@@ -1,15 +1,18 @@
 """Qwen3-VL: images and text in, hidden states and logits out."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from vlm3_jax.models.attention.visibility import causal_mask
+from vlm3_jax.models.attention.kernels import row_attention
+from vlm3_jax.models.attention.reference import attention
+from vlm3_jax.models.execution import PLAIN, Execution
 from vlm3_jax.models.inputs import ImageInputs, TextInputs
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
 from vlm3_jax.models.qwen3_vl.text import KVCache, LanguageModel, Visual, scatter
 from vlm3_jax.models.qwen3_vl.vision import VisionTower, VisualFeatures
-from vlm3_jax.models.stack import NO_REMAT, Remat
 
 
 class Qwen3VL(nnx.Module):
@@ -19,10 +22,11 @@ class Qwen3VL(nnx.Module):
     float32; for mixed precision, cast the parameters first.
     """
 
-    def __init__(self, config: Qwen3VLConfig, *, remat: Remat = NO_REMAT, rngs: nnx.Rngs):
+    def __init__(self, config: Qwen3VLConfig, *, execution: Execution = PLAIN, rngs: nnx.Rngs):
         self.config = config
-        self.vision = VisionTower(config.vision, remat=remat.vision, rngs=rngs)
-        self.text = LanguageModel(config.text, remat=remat.text, rngs=rngs)
+        self.execution = execution
+        self.vision = VisionTower(config.vision, execution=execution, rngs=rngs)
+        self.text = LanguageModel(config.text, remat=execution.remat.text, rngs=rngs)
         if not config.tie_word_embeddings:
             self.lm_head = nnx.Linear(
                 config.text.hidden_size, config.text.vocab_size, use_bias=False, rngs=rngs
@@ -60,9 +64,17 @@ class Qwen3VL(nnx.Module):
         """
         visual = None if features is None else Visual(features.deepstack, text.visual_index)
         if mask is None:
-            mask = causal_mask(text.segment_ids, text.question_ids)
+            attend = row_attention(
+                self.execution.attention,
+                text.segment_ids,
+                text.question_ids,
+                causal=True,
+                max_segment=self.execution.max_sample_tokens,
+            )
+        else:
+            attend = partial(attention, mask=mask)
         x = self.embed(text, features)
-        x, cache, _ = self.text(x, text.positions, mask, visual, cache, slots)
+        x, cache, _ = self.text(x, text.positions, attend, visual, cache, slots)
         return x, cache
 
     def embed(self, text: TextInputs, features: VisualFeatures | None) -> jax.Array:

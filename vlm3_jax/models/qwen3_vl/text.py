@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from vlm3_jax.models import rope
-from vlm3_jax.models.attention.reference import attention
+from vlm3_jax.models.attention.kernels import Attend
 from vlm3_jax.models.qwen3_vl.config import TextConfig
 from vlm3_jax.models.stack import RematPolicy, scan_layers, stacked
 from vlm3_jax.parallel.sharding import shard_rows
@@ -71,7 +71,7 @@ class LanguageModel(nnx.Module):
         self,
         x: jax.Array,
         positions: jax.Array,
-        mask: jax.Array,
+        attend: Attend,
         visual: Visual | None = None,
         cache: KVCache | None = None,
         slots: jax.Array | None = None,
@@ -82,7 +82,7 @@ class LanguageModel(nnx.Module):
         Args:
             x: [B, L, D].
             positions: int32 [B, L, 3], M-RoPE.
-            mask: bool [B, L, S]; S = L without a cache.
+            attend: attention of these tokens over the keys; those of the cache, where there is one.
             visual: DeepStack features and where they go.
             cache: where keys and values are kept; attention then runs over all its slots.
             slots: int32 [B, L], the cache slots of these tokens.
@@ -97,7 +97,7 @@ class LanguageModel(nnx.Module):
 
         def step(layer, carry, index):
             x, cache = carry
-            x, cache = layer(x, angles, mask, index, cache, slots)
+            x, cache = layer(x, angles, attend, index, cache, slots)
             if visual is not None:
                 x = visual.add(x, index)
             return (x, cache), (x if collect else None)
@@ -119,14 +119,14 @@ class DecoderLayer(nnx.Module):
         self,
         x: jax.Array,
         angles: jax.Array,
-        mask: jax.Array,
+        attend: Attend,
         index: jax.Array,
         cache: KVCache | None,
         slots: jax.Array | None,
     ) -> tuple[jax.Array, KVCache | None]:
         """[B, L, D] -> [B, L, D] and the cache."""
         x = shard_rows(x)
-        attended, cache = self.attn(self.input_norm(x), angles, mask, index, cache, slots)
+        attended, cache = self.attn(self.input_norm(x), angles, attend, index, cache, slots)
         x = x + attended
         return x + self.mlp(self.post_attention_norm(x)), cache
 
@@ -150,7 +150,7 @@ class TextAttention(nnx.Module):
         self,
         x: jax.Array,
         angles: jax.Array,
-        mask: jax.Array,
+        attend: Attend,
         index: jax.Array,
         cache: KVCache | None,
         slots: jax.Array | None,
@@ -163,7 +163,7 @@ class TextAttention(nnx.Module):
         if cache is not None:
             cache = cache.write(index, slots, key, value)
             key, value = cache.keys[index].astype(x.dtype), cache.values[index].astype(x.dtype)
-        return self.o_proj(attention(query, key, value, mask)), cache
+        return self.o_proj(attend(query, key, value)), cache
 
 
 class GatedMLP(nnx.Module):

@@ -9,11 +9,11 @@ import numpy as np
 from flax import nnx
 
 from vlm3_jax.models import rope
-from vlm3_jax.models.attention.reference import attention
-from vlm3_jax.models.attention.visibility import image_mask
+from vlm3_jax.models.attention.kernels import Attend, row_attention
+from vlm3_jax.models.execution import Execution
 from vlm3_jax.models.inputs import ImageInputs
 from vlm3_jax.models.qwen3_vl.config import VisionConfig
-from vlm3_jax.models.stack import RematPolicy, scan_layers, stacked
+from vlm3_jax.models.stack import scan_layers, stacked
 from vlm3_jax.parallel.sharding import shard_rows
 
 _layer_norm = partial(nnx.LayerNorm, epsilon=1e-6, use_fast_variance=False)
@@ -31,9 +31,9 @@ class VisualFeatures(NamedTuple):
 class VisionTower(nnx.Module):
     """ViT over patches of images of any size, with 2-D rotary positions and DeepStack taps."""
 
-    def __init__(self, config: VisionConfig, *, remat: RematPolicy, rngs: nnx.Rngs):
+    def __init__(self, config: VisionConfig, *, execution: Execution, rngs: nnx.Rngs):
         self.config = config
-        self.remat = remat
+        self.execution = execution
         width = config.hidden_size
         patch_dim = config.in_channels * config.temporal_patch_size * config.patch_size**2
         self.patch_embed = nnx.Linear(patch_dim, width, rngs=rngs)
@@ -83,7 +83,12 @@ class VisionTower(nnx.Module):
         c = self.config
         head_dim = c.hidden_size // c.num_heads
         angles = rope.axial_angles(images.positions, head_dim, c.rope_theta)
-        mask = image_mask(images.segment_ids)
+        attend = row_attention(
+            self.execution.attention,
+            images.segment_ids,
+            causal=False,
+            max_segment=self.execution.max_image_patches,
+        )
         num_taps = len(c.deepstack_visual_indexes)
         # Blocks that are not tapped write to slot `num_taps`, which does not exist.
         tap_slot = np.full(c.depth, num_taps)
@@ -91,12 +96,12 @@ class VisionTower(nnx.Module):
 
         def step(block, carry, index):
             x, taps = carry
-            x = block(x, angles, mask)
+            x = block(x, angles, attend)
             taps = taps.at[jnp.asarray(tap_slot)[index]].set(x, mode="drop")
             return (x, taps), (x if collect else None)
 
         taps = jnp.zeros((num_taps, *x.shape), x.dtype)
-        (x, taps), every = scan_layers(self.blocks, step, (x, taps), self.remat)
+        (x, taps), every = scan_layers(self.blocks, step, (x, taps), self.execution.remat.vision)
         return x, taps, every
 
     def features(self, x: jax.Array, taps: jax.Array) -> VisualFeatures:
@@ -119,10 +124,10 @@ class VisionBlock(nnx.Module):
         self.norm2 = _layer_norm(config.hidden_size, rngs=rngs)
         self.mlp = VisionMLP(config, rngs=rngs)
 
-    def __call__(self, x: jax.Array, angles: jax.Array, mask: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, angles: jax.Array, attend: Attend) -> jax.Array:
         """[B, P, D] -> [B, P, D]."""
         x = shard_rows(x)
-        x = x + self.attn(self.norm1(x), angles, mask)
+        x = x + self.attn(self.norm1(x), angles, attend)
         return x + self.mlp(self.norm2(x))
 
 
@@ -134,12 +139,12 @@ class VisionAttention(nnx.Module):
         self.qkv = nnx.Linear(config.hidden_size, 3 * config.hidden_size, rngs=rngs)
         self.proj = nnx.Linear(config.hidden_size, config.hidden_size, rngs=rngs)
 
-    def __call__(self, x: jax.Array, angles: jax.Array, mask: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, angles: jax.Array, attend: Attend) -> jax.Array:
         """[B, P, D] -> [B, P, D]."""
         qkv = self.qkv(x).reshape(*x.shape[:2], 3, self.num_heads, -1)
         query, key, value = (qkv[:, :, i] for i in range(3))
         query, key = rope.rotate(query, angles), rope.rotate(key, angles)
-        return self.proj(attention(query, key, value, mask))
+        return self.proj(attend(query, key, value))
 
 
 class VisionMLP(nnx.Module):

@@ -1,0 +1,23 @@
+"""How a model is computed; its results depend on it only by rounding."""
+
+from dataclasses import dataclass
+
+from vlm3_jax.models.attention.kernels import Kernel
+from vlm3_jax.models.stack import NO_REMAT, Remat
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Choices that the model's own configuration does not make."""
+
+    remat: Remat = NO_REMAT
+    """What the backward pass computes again."""
+    attention: Kernel = "reference"
+    """What computes the attention of rows; decoding from a cache always uses the reference."""
+    max_sample_tokens: int | None = None
+    """No sample of a row is longer; None: a row. Attention kernels rely on it."""
+    max_image_patches: int | None = None
+    """No image of a row has more patches; None: a row. Attention kernels rely on it."""
+
+
+PLAIN = Execution()
