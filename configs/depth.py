@@ -47,7 +47,7 @@ def get_config() -> ConfigDict:
                 "epsilon": 1e-8,
                 "weight_decay": 0.01,
             },
-            "mesh": {"data": 1, "fsdp": -1, "tensor": 1},
+            "mesh": {"replica": 1, "fsdp": -1, "tensor": 1},
             "batch_size": PAPER_BATCH_SIZE,
             "total_steps": NUM_SAMPLES // PAPER_BATCH_SIZE,
             "seed": 0,

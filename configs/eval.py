@@ -17,6 +17,6 @@ def get_config() -> ConfigDict:
             "decoding": {"images": 4, "questions": 10, "max_new_tokens": 128},
             "dtype": "auto",  # float32 on a CPU, bfloat16 elsewhere.
             # tensor > 1 is for a model too big for a device.
-            "mesh": {"data": -1, "fsdp": 1, "tensor": 1},
+            "mesh": {"replica": -1, "fsdp": 1, "tensor": 1},
         }
     )

@@ -64,7 +64,7 @@ def test_evaluates_and_keeps_what_it_wrote(lively_hf, data_dir, tmp_path):
 
     own = check_results(tmp_path / "own", runs[0], images=2, questions=4)
     assert own["swap_images"] is False and own["checkpoint"] == str(lively_hf)
-    assert own["config"]["sampling"]["focal"] == 60 and own["config"]["mesh"]["data"] == -1
+    assert own["config"]["sampling"]["focal"] == 60 and own["config"]["mesh"]["replica"] == -1
     assert own["dtype"] == "float32"
 
     other = check_results(tmp_path / "swapped", runs[1], images=2, questions=4)

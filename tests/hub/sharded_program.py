@@ -40,7 +40,7 @@ class CountingWeights(safetensors_files.WeightFiles):
 def main(src: Path, dst: Path, copies: int) -> None:
     initialize()
     load.WeightFiles = CountingWeights
-    mesh = make_mesh(data=copies, fsdp=-1, tensor=2)
+    mesh = make_mesh(replica=copies, fsdp=-1, tensor=2)
     shardings = param_shardings(abstract_params(Qwen3VLConfig.from_folder(src)), mesh)
 
     assets, params = load_params(src, shardings)

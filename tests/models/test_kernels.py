@@ -62,7 +62,7 @@ def test_the_model_is_the_same_with_a_kernel():
 
 @pytest.mark.slow
 def test_the_model_is_the_same_with_a_kernel_on_a_mesh():
-    """Rows over data and fsdp, heads over tensor; two key heads are not split four ways."""
+    """Rows over replica and fsdp, heads over tensor; two key heads are not split four ways."""
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
     command = [sys.executable, "-m", "tests.models.test_kernels", "1,2,2", "2,2,1", "1,1,4"]
     done = subprocess.run(

@@ -11,7 +11,7 @@ from vlm3_jax.parallel.sharding import batch_sharding, param_shardings, shard_ro
 
 def mesh(*sizes: int) -> Mesh:
     """A mesh of stand-ins: only its shape is looked at."""
-    return jax.sharding.AbstractMesh(sizes, ("data", "fsdp", "tensor"))
+    return jax.sharding.AbstractMesh(sizes, ("replica", "fsdp", "tensor"))
 
 
 def specs(sizes, params):
@@ -45,6 +45,6 @@ def test_unknown_parameter():
 
 
 def test_rows():
-    assert batch_sharding(mesh(2, 4, 1)).spec == P(("data", "fsdp"))
+    assert batch_sharding(mesh(2, 4, 1)).spec == P(("replica", "fsdp"))
     x = np.ones((2, 3))
     assert shard_rows(x) is x  # No mesh is set.

@@ -31,7 +31,7 @@ def load_decoder(
     Raises:
         BadInput: the checkpoint cannot be used, or the mesh does not fit the devices.
     """
-    devices = make_mesh(mesh.data, mesh.fsdp, mesh.tensor)
+    devices = make_mesh(mesh.replica, mesh.fsdp, mesh.tensor)
     assets = assets_dir(checkpoint)
     stop_tokens = read_stop_tokens(assets)
     encoder = Encoder.from_folder(assets)

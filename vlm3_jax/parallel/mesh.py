@@ -1,4 +1,4 @@
-"""The device mesh: data parallel, fully sharded and tensor parallel axes."""
+"""The device mesh: replicated, fully sharded and tensor parallel axes."""
 
 import math
 from dataclasses import dataclass
@@ -9,16 +9,17 @@ from jax.sharding import AxisType, Mesh
 
 from vlm3_jax.errors import BadInput
 
-AXES = ("data", "fsdp", "tensor")
-BATCH_AXES = ("data", "fsdp")
+AXES = ("replica", "fsdp", "tensor")
+BATCH_AXES = ("replica", "fsdp")
 
 
 @dataclass(frozen=True)
 class MeshConfig:
     """Sizes of the mesh axes; one of them may be -1 and takes the devices that the others leave."""
 
-    data: int = 1
-    """Copies of the model; each reads its own rows."""
+    replica: int = 1
+    """Copies of the model; each reads its own rows. Over several TPU slices, a multiple of their
+    number keeps the exchange of parameters within a slice: only gradients cross."""
     fsdp: int = -1
     """Devices that share one copy of parameters and optimizer state; each reads its own rows."""
     tensor: int = 1
@@ -26,16 +27,20 @@ class MeshConfig:
 
 
 def make_mesh(
-    data: int = 1, fsdp: int = -1, tensor: int = 1, devices: list[jax.Device] | None = None
+    replica: int = 1, fsdp: int = -1, tensor: int = 1, devices: list[jax.Device] | None = None
 ) -> Mesh:
     """Lays the devices (default: all) out as a mesh; one size may be -1 and takes the rest.
 
+    Devices of several slices, which only the data centre's network joins, are laid out so that
+    `replica` goes across slices first, then `fsdp`, and `tensor` never.
+
     Raises:
-        BadInput: a size is no size, or the sizes do not multiply to the number of devices.
+        BadInput: a size is no size, the sizes do not multiply to the number of devices, or slices
+            cannot be told apart in them.
     """
     devices = jax.devices() if devices is None else devices
-    sizes = (data, fsdp, tensor)
-    named = f"config.mesh (data {data}, fsdp {fsdp}, tensor {tensor})"
+    sizes = (replica, fsdp, tensor)
+    named = f"config.mesh (replica {replica}, fsdp {fsdp}, tensor {tensor})"
     if any(size == 0 or size < -1 for size in sizes) or sizes.count(-1) > 1:
         raise BadInput(f"{named} needs positive sizes, of which one may be -1 to take the rest.")
     fixed = math.prod(size for size in sizes if size != -1)
@@ -45,7 +50,20 @@ def make_mesh(
             f" {len(devices)}, or set one to -1."
         )
     shape = tuple(len(devices) // fixed if size == -1 else size for size in sizes)
-    grid = mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)
+    slices = len({getattr(device, "slice_index", 0) for device in devices})
+    if slices == 1:
+        grid = mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)
+    else:
+        across = math.gcd(shape[0], slices), slices // math.gcd(shape[0], slices), 1
+        if shape[1] % across[1]:
+            raise BadInput(
+                f"{named} does not lie evenly over {slices} slices: make replica a multiple of"
+                f" {slices}."
+            )
+        within = tuple(size // count for size, count in zip(shape, across, strict=True))
+        grid = mesh_utils.create_hybrid_device_mesh(
+            within, across, devices, allow_split_physical_axes=True
+        )
     return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
 
@@ -60,7 +78,7 @@ def check_batch_size(mesh: Mesh, batch_size: int, gradient_accumulation: int = 1
     ways = math.prod(mesh.shape[axis] for axis in BATCH_AXES)
     if ways % jax.process_count():
         raise BadInput(
-            f"config.mesh splits a batch {ways} ways (data {mesh.shape['data']} x fsdp"
+            f"config.mesh splits a batch {ways} ways (replica {mesh.shape['replica']} x fsdp"
             f" {mesh.shape['fsdp']}), which {jax.process_count()} processes cannot share evenly:"
             " lower config.mesh.tensor."
         )
@@ -71,7 +89,7 @@ def check_batch_size(mesh: Mesh, batch_size: int, gradient_accumulation: int = 1
         lower, upper = batch_size // ways * ways, -(-batch_size // ways) * ways
         remedy = f"{upper}" if lower == 0 else f"{lower} or {upper}"
         raise BadInput(
-            f"config.batch_size is {batch_size}, which does not divide by {ways} (data"
-            f" {mesh.shape['data']} x fsdp {mesh.shape['fsdp']}{each}): use {remedy}, or another"
+            f"config.batch_size is {batch_size}, which does not divide by {ways} (replica"
+            f" {mesh.shape['replica']} x fsdp {mesh.shape['fsdp']}{each}): use {remedy}, or another"
             " config.mesh."
         )

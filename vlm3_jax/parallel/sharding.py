@@ -42,7 +42,7 @@ def param_shardings(params: Any, mesh: Mesh) -> Any:
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """Rows are split over data and fsdp; every other dimension stays whole."""
+    """Rows are split over replica and fsdp; every other dimension stays whole."""
     return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
 
 
@@ -77,7 +77,7 @@ def _ways(axes: str | tuple[str, ...] | None, mesh: Mesh) -> int:
 
 
 def shard_rows(x: jax.Array) -> jax.Array:
-    """Keeps the rows (first axis) of an activation split over data and fsdp; for use inside jit.
+    """Keeps the rows (first axis) of an activation split over replica and fsdp; for use inside jit.
 
     Without it XLA may gather the activations of all rows to every device instead of the parameters
     of one layer. It does nothing where no mesh is set (`jax.set_mesh`).

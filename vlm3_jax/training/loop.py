@@ -39,7 +39,7 @@ def train(config: TrainConfig, workdir: str | Path) -> None:
     workdir = Workdir(workdir)
     workdir.check(config)
     is_new = not workdir.is_started
-    mesh = make_mesh(config.mesh.data, config.mesh.fsdp, config.mesh.tensor)
+    mesh = make_mesh(config.mesh.replica, config.mesh.fsdp, config.mesh.tensor)
     check_batch_size(mesh, config.batch_size, config.gradient_accumulation)
     execution = config.execution(mesh.devices.flat[0].platform)
     assets = hub.assets_dir(config.model.checkpoint) if is_new else workdir.assets
