@@ -27,24 +27,27 @@ def values(**changes: float):
     return {name: jnp.float32(value) for name, value in numbers.items()}
 
 
+class Clock:
+    """A clock that stands still until it is set."""
+
+    now = 0.0
+
+
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that advances by half a second when it is looked at."""
-    now = [0.0]
-
-    def perf_counter() -> float:
-        now[0] += 0.5
-        return now[0]
-
-    monkeypatch.setattr(time, "perf_counter", perf_counter)
+    monkeypatch.setattr(time, "perf_counter", lambda: Clock.now)
+    return Clock
 
 
 def test_rates_are_over_the_steps_since_the_last_line(tmp_path, clock, monkeypatch):
     monkeypatch.setattr(training_metrics, "peak_flops", lambda device: 60e12)
     with MetricsLog(Workdir(tmp_path), total_steps=5, every=2, first_step=1) as log:
         for step in range(1, 6):
+            clock.now = step / 4  # A step ends when it is queued; the host takes 0.25 s for each.
             log.add(step, values(loss=step, num_tokens=100.0 * step))
+            log._pending[1].result()
         assert [line["step"] for line in metrics(tmp_path)] == [2, 4]  # The newest still runs.
+        clock.now = 1.5
         log.flush()
     two, four, last = metrics(tmp_path)
     assert two == {
@@ -56,13 +59,15 @@ def test_rates_are_over_the_steps_since_the_last_line(tmp_path, clock, monkeypat
         "num_supervised": 7.0,
         "token_fill": 0.75,
         "patch_fill": 0.5,
-        "samples_per_s": 8 / 0.5,
-        "tokens_per_s": (100 + 200) / 0.5,
-        "step_time_s": 0.25,
-        "mfu": pytest.approx(2 * 3e12 / 0.5 / 60e12),
+        "samples_per_s": 8 / 0.75,
+        "tokens_per_s": (100 + 200) / 0.75,
+        "step_time_s": 0.75 / 2,
+        "device_wait_s": 0.25 / 2,  # From the end of step 1 to the start of step 2.
+        "mfu": pytest.approx(2 * 3e12 / 0.75 / 60e12),
     }
     assert four["tokens_per_s"] == (300 + 400) / 0.5
-    assert (last["step"], last["tokens_per_s"]) == (5, 500 / 0.5)
+    assert four["device_wait_s"] == 0.25
+    assert last["step"] == 5
 
 
 @pytest.mark.parametrize("bad", [{"loss": float("nan")}, {"grad_norm": float("inf")}])

@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 
 import jax
@@ -32,7 +33,9 @@ class MetricsLog:
     the host to read them, and the host is never more than one step ahead.
 
     Values such as the loss are those of the logged step itself. Rates are over the steps since the
-    line before. Only the first process writes.
+    line before, and so is `device_wait_s`: the seconds a step for which devices had nothing to do,
+    from the end of one step until the host had queued the next, because it was still preparing the
+    batch or saving. Only the first process writes.
     """
 
     def __init__(self, workdir: Workdir, total_steps: int, every: int, first_step: int):
@@ -43,13 +46,16 @@ class MetricsLog:
             self._tensorboard = SummaryWriter(str(workdir.tensorboard), purge_step=first_step)
         peak = peak_flops(jax.devices()[0])
         self._peak = None if peak is None else peak * jax.device_count()
-        self._pending: tuple[int, dict[str, jax.Array]] | None = None
+        self._watcher = ThreadPoolExecutor(max_workers=1)
+        self._pending: tuple[int, Future] | None = None
+        self._last_end: float | None = None
         self._start_window()
 
     def __enter__(self) -> "MetricsLog":
         return self
 
     def __exit__(self, *exception) -> None:
+        self._watcher.shutdown(wait=False)
         if self._writes:
             self._file.close()
             self._tensorboard.close()
@@ -60,8 +66,11 @@ class MetricsLog:
         Raises:
             BadInput: the loss or the gradient of the step before is no finite number.
         """
+        queued = time.perf_counter()
         self.flush()
-        self._pending = (step, metrics)
+        if self._last_end is not None:
+            self._device_wait += max(0.0, queued - self._last_end)
+        self._pending = (step, self._watcher.submit(_read, metrics))
 
     def flush(self) -> None:
         """Waits for the newest step and takes its metrics.
@@ -73,7 +82,7 @@ class MetricsLog:
             return
         step, metrics = self._pending
         self._pending = None
-        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        values, self._last_end = metrics.result()
         if not (math.isfinite(values["loss"]) and math.isfinite(values["grad_norm"])):
             raise BadInput(
                 f"training diverged at step {step}: loss {values['loss']}, gradient norm"
@@ -86,6 +95,7 @@ class MetricsLog:
 
     def _start_window(self) -> None:
         self._window: list[dict[str, float]] = []
+        self._device_wait = 0.0
         self._started = time.perf_counter()
 
     def _rates(self) -> dict[str, float]:
@@ -98,6 +108,7 @@ class MetricsLog:
             "samples_per_s": per_second["num_samples"],
             "tokens_per_s": per_second["num_tokens"],
             "step_time_s": seconds / len(self._window),
+            "device_wait_s": self._device_wait / len(self._window),
         }
         if self._peak is not None:
             rates["mfu"] = per_second["flops"] / self._peak
@@ -112,7 +123,7 @@ class MetricsLog:
         left = round((self._total_steps - line["step"]) * line["step_time_s"])
         logging.info(
             "step %d/%d  loss %.4f  lr %.2e  grad_norm %.3f  %.2f samples/s  %.0f tokens/s%s"
-            "  %s left",
+            "  waited %.3f s  %s left",
             line["step"],
             self._total_steps,
             line["loss"],
@@ -121,5 +132,13 @@ class MetricsLog:
             line["samples_per_s"],
             line["tokens_per_s"],
             f"  mfu {line['mfu']:.1%}" if "mfu" in line else "",
+            line["device_wait_s"],
             timedelta(seconds=left),
         )
+
+
+def _read(metrics: dict[str, jax.Array]) -> tuple[dict[str, float], float]:
+    """A step's values, once it has ended, and when that was."""
+    jax.block_until_ready(metrics)
+    ended = time.perf_counter()
+    return {name: float(value) for name, value in jax.device_get(metrics).items()}, ended
