@@ -83,9 +83,10 @@ def test_rematerialisation_changes_no_gradient(case):
 
     gradient = jax.jit(jax.grad(loss), static_argnums=1)
     plain = gradient(params, Remat())
-    again = gradient(params, Remat(text="dots", vision="full"))
-    for a, b in zip(jax.tree.leaves(plain), jax.tree.leaves(again), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * float(jnp.abs(a).max()))
+    for remat in (Remat(text="dots", vision="full"), Remat(text="offload", vision="offload")):
+        again = gradient(params, remat)
+        for a, b in zip(jax.tree.leaves(plain), jax.tree.leaves(again), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * float(jnp.abs(a).max()))
 
     def products(**policies) -> int:
         jaxpr = jax.make_jaxpr(gradient, static_argnums=1)(params, Remat(**policies))

@@ -7,18 +7,22 @@ from typing import Literal, TypeVar
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.ad_checkpoint import checkpoint_name
+
+from vlm3_jax.models import attention
 
 Carry = TypeVar("Carry")
 Output = TypeVar("Output")
-RematPolicy = Literal["none", "full", "dots"]
+RematPolicy = Literal["none", "full", "dots", "offload"]
 
 
 @dataclass(frozen=True)
 class Remat:
     """What the backward pass computes again instead of keeping it from the forward pass.
 
-    `none`: nothing. `full`: a layer's inside, from its input. `dots`: the same, but for the
-    products with parameters, which are kept.
+    `none`: nothing. `full`: a layer's inside, from its input. `dots`: the same, but for attention
+    and the products with parameters, which are kept. `offload`: as `full`, and the layers' inputs
+    wait in the host's memory; for accelerators, where a row would not fit otherwise.
     """
 
     text: RematPolicy = "none"
@@ -28,6 +32,22 @@ class Remat:
 
 
 NO_REMAT = Remat()
+
+_INPUT = "layer_input"
+_keep = jax.checkpoint_policies
+_POLICIES = {
+    "full": _keep.nothing_saveable,
+    # The reference's attention scores have a batch dimension: they are not kept.
+    "dots": _keep.save_from_both_policies(
+        _keep.dots_with_no_batch_dims_saveable, _keep.save_only_these_names(attention.SAVED)
+    ),
+    "offload": _keep.save_and_offload_only_these_names(
+        names_which_can_be_saved=[],
+        names_which_can_be_offloaded=[_INPUT],
+        offload_src="device",
+        offload_dst="pinned_host",
+    ),
+}
 
 
 def stacked(make: Callable[[nnx.Rngs], nnx.Module], count: int, rngs: nnx.Rngs) -> nnx.Module:
@@ -57,13 +77,10 @@ def scan_layers(
 
     def body(carry: Carry, xs: tuple[nnx.State, jax.Array]) -> tuple[Carry, Output]:
         layer_params, index = xs
+        if remat == "offload":
+            carry = jax.tree.map(lambda leaf: checkpoint_name(leaf, _INPUT), carry)
         return step(nnx.merge(graph, layer_params), carry, index)
 
     if remat != "none":
-        policies = {
-            "full": jax.checkpoint_policies.nothing_saveable,
-            # Attention scores have a batch dimension: they are not kept.
-            "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
-        }
-        body = jax.checkpoint(body, prevent_cse=False, policy=policies[remat])
+        body = jax.checkpoint(body, prevent_cse=False, policy=_POLICIES[remat])
     return jax.lax.scan(body, carry, (params, jnp.arange(count)))

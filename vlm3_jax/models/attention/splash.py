@@ -19,6 +19,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_kernel as splash
 from jax.experimental.pallas.ops.tpu.splash_attention.splash_attention_mask_info import MaskInfo
 
+from vlm3_jax.models.attention import SAVED
 from vlm3_jax.models.attention.visibility import Bounds, key_bounds, query_bounds
 
 BLOCK_SIZE = 1024
@@ -166,7 +167,7 @@ def _attend_forward(
     out, log_sum = _forward_kernel(query, key, value, passes[0], tiling)
     for another in passes[1:]:
         out, log_sum = _merge((out, log_sum), _forward_kernel(query, key, value, another, tiling))
-    out, log_sum = checkpoint_name(out, "attention"), checkpoint_name(log_sum, "attention")
+    out, log_sum = checkpoint_name(out, SAVED), checkpoint_name(log_sum, SAVED)
     return out, (query, key, value, passes, out, log_sum)
 
 
