@@ -33,7 +33,7 @@ class Tile(NamedTuple):
 
 
 class BlockSizes(NamedTuple):
-    """The tiles of the three kernels."""
+    """The tiles of the kernels; these spill no registers on an H100, their speed is unmeasured."""
 
     forward: Tile = Tile(query=128, key=64, num_warps=8)
     dq: Tile = Tile(query=64, key=64, num_warps=4)
@@ -70,7 +70,7 @@ def flash_attention(
         question_ids: int32 [B, L], 0 is seen by every question; None where nobody asks.
         causal: whether a query sees only itself and what comes before it.
         block_sizes: tiles of the kernels; L is padded to a common multiple of their sizes.
-        interpret: run without a GPU, slowly.
+        interpret: run without a GPU, slowly; in a `shard_map` this wants `check_vma=False`.
 
     Returns:
         [B, L, H, head_dim] in the type of `query`.
@@ -120,6 +120,7 @@ def _attend_forward(query, key, value, ids, causal, block_sizes, interpret):
     _, length, heads, head_dim = query.shape
     # Float32 [B, H, L], and over the same axes of a `shard_map` as the query.
     log_sum = jax.eval_shape(lambda x: x[..., 0].mT.astype(jnp.float32), query)
+    settings = {"head_dim": head_dim, "causal": causal, "interpret": interpret}
     tile = block_sizes.forward
     block, row, statistic = _query_specs(length, head_dim, heads // key.shape[2], tile.query)
     out, log_sum = _call(
@@ -131,8 +132,8 @@ def _attend_forward(query, key, value, ids, causal, block_sizes, interpret):
         in_specs=(block, row, row),
         out_specs=(block, statistic),
         out_shape=(jax.ShapeDtypeStruct.like(query), log_sum),
-        constants=_Constants(tile, head_dim, causal),
-        interpret=interpret,
+        tile=tile,
+        **settings,
     )
     out, log_sum = (checkpoint_name(x, "attention") for x in (out, log_sum))
     return out, (query, key, value, ids, out, log_sum)
@@ -145,6 +146,7 @@ def _attend_backward(causal, block_sizes, interpret, kept, d_out):
     delta = jnp.einsum("blhd,blhd->bhl", out, d_out, preferred_element_type=jnp.float32)
     given = _Given(query, key, value, d_out, log_sum, delta)
 
+    settings = {"head_dim": head_dim, "causal": causal, "interpret": interpret}
     tile = block_sizes.dq
     block, row, statistic = _query_specs(length, head_dim, group, tile.query)
     d_query = _call(
@@ -156,8 +158,8 @@ def _attend_backward(causal, block_sizes, interpret, kept, d_out):
         in_specs=_Given(block, row, row, block, statistic, statistic),
         out_specs=block,
         out_shape=jax.ShapeDtypeStruct.like(query),
-        constants=_Constants(tile, head_dim, causal),
-        interpret=interpret,
+        tile=tile,
+        **settings,
     )
 
     tile = block_sizes.dkv
@@ -171,8 +173,8 @@ def _attend_backward(causal, block_sizes, interpret, kept, d_out):
         in_specs=_Given(rows, block, block, rows, statistics, statistics),
         out_specs=(block, block),
         out_shape=(jax.ShapeDtypeStruct.like(key), jax.ShapeDtypeStruct.like(value)),
-        constants=_Constants(tile, head_dim, causal),
-        interpret=interpret,
+        tile=tile,
+        **settings,
     )
     return d_query, d_key, d_value, None
 
@@ -180,24 +182,16 @@ def _attend_backward(causal, block_sizes, interpret, kept, d_out):
 _attend.defvjp(_attend_forward, _attend_backward)
 
 
-class _Constants(NamedTuple):
-    """What a kernel is compiled for."""
-
-    tile: Tile
-    head_dim: int
-    causal: bool
-
-
-def _call(kernel, arrays, ids, bounds, *, heads, in_specs, constants, **options):
+def _call(kernel, arrays, ids, bounds, *, heads, in_specs, tile, head_dim, causal, **options):
     """Runs a kernel for every block that has bounds, head and row."""
     batch, blocks = bounds.first.shape
     row = pl.BlockSpec((None, ids.segments.shape[1]), lambda i, h, b: (b, 0))
     own = pl.BlockSpec((None, None), lambda i, h, b: (b, i))
     return pl.pallas_call(
-        partial(kernel, constants=constants),
+        partial(kernel, tile=tile, head_dim=head_dim, causal=causal),
         grid=(blocks, heads, batch),
         in_specs=(in_specs, jax.tree.map(lambda _: row, ids), Bounds(own, own)),
-        compiler_params=triton.CompilerParams(num_warps=constants.tile.num_warps, num_stages=2),
+        compiler_params=triton.CompilerParams(num_warps=tile.num_warps, num_stages=2),
         name=kernel.__name__,
         **options,
     )(arrays, ids, bounds)
@@ -236,9 +230,8 @@ def _key_specs(length: int, head_dim: int, group: int, size: int) -> tuple[pl.Bl
 # The kernels, which appear in profiles by the names of their functions. Arguments are references.
 
 
-def flash_attention_forward(given, ids, bounds, out, log_sum, *, constants):
+def flash_attention_forward(given, ids, bounds, out, log_sum, *, tile, head_dim, causal):
     """Output of a block of queries, and the logarithm of its softmax's denominator."""
-    tile, head_dim, causal = constants
     query, key, value = given
     own_query = _load(query, head_dim)
     queries = _places(ids, pl.program_id(0), tile.query, axis=0)
@@ -263,9 +256,8 @@ def flash_attention_forward(given, ids, bounds, out, log_sum, *, constants):
     log_sum[...] = peak + jnp.log2(denominator)
 
 
-def flash_attention_dq(given, ids, bounds, d_query, *, constants):
+def flash_attention_dq(given, ids, bounds, d_query, *, tile, head_dim, causal):
     """Gradient of a block of queries."""
-    tile, head_dim, causal = constants
     query, d_out = _load(given.query, head_dim), _load(given.d_out, head_dim)
     log_sum, delta = given.log_sum[...][:, None], given.delta[...][:, None]
     queries = _places(ids, pl.program_id(0), tile.query, axis=0)
@@ -284,12 +276,11 @@ def flash_attention_dq(given, ids, bounds, d_query, *, constants):
     _store(d_query, total / math.sqrt(head_dim), head_dim)
 
 
-def flash_attention_dkv(given, ids, bounds, d_key, d_value, *, constants):
+def flash_attention_dkv(given, ids, bounds, d_key, d_value, *, tile, head_dim, causal):
     """Gradients of a block of keys and values, summed over the query heads of their group.
 
     Scores stand as [key, query] here, so that the weights need no transposition.
     """
-    tile, head_dim, causal = constants
     key, value = _load(given.key, head_dim), _load(given.value, head_dim)
     keys = _places(ids, pl.program_id(0), tile.key, axis=0)
 
