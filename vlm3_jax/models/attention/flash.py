@@ -18,6 +18,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
+from vlm3_jax.models.attention import SAVED
 from vlm3_jax.models.attention.visibility import Bounds, key_bounds, query_bounds
 
 # Finite, so that a row of a block in which nothing is visible gives no NaN.
@@ -60,7 +61,7 @@ def flash_attention(
     shared (question id 0) or belongs to the question of i: `visibility.causal_mask`, or
     `visibility.image_mask` without `causal`. What padding gets is finite and meaningless.
 
-    Under `jax.checkpoint` the name "attention" keeps what the backward pass needs of the forward.
+    Under `jax.checkpoint` the name `SAVED` keeps what the backward pass needs of the forward.
 
     Args:
         query: [B, L, H, head_dim].
@@ -135,7 +136,7 @@ def _attend_forward(query, key, value, ids, causal, block_sizes, interpret):
         tile=tile,
         **settings,
     )
-    out, log_sum = (checkpoint_name(x, "attention") for x in (out, log_sum))
+    out, log_sum = (checkpoint_name(x, SAVED) for x in (out, log_sum))
     return out, (query, key, value, ids, out, log_sum)
 
 

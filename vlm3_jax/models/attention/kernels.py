@@ -8,20 +8,23 @@ import jax
 from jax.sharding import PartitionSpec
 
 from vlm3_jax.errors import BadInput
+from vlm3_jax.models.attention.flash import flash_attention
 from vlm3_jax.models.attention.reference import attention
 from vlm3_jax.models.attention.splash import splash_attention
 from vlm3_jax.models.attention.visibility import causal_mask, image_mask
 from vlm3_jax.parallel.mesh import BATCH_AXES
 
-Kernel = Literal["reference", "splash"]
+Kernel = Literal["reference", "splash", "flash"]
 """`reference`: XLA under a dense mask, on any platform; its memory grows with the square of a row.
-`splash`: Pallas for TPUs; leaves out what lies outside of a sample or an image."""
+`splash` (Pallas for TPUs) and `flash` (Pallas for NVIDIA GPUs) leave out what lies outside of a
+sample or an image."""
 
 Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 """Query [B, L, H, head_dim], key and value [B, S, K, head_dim] -> [B, L, H * head_dim]."""
 
-_OF_PLATFORM: dict[str, Kernel] = {"tpu": "splash"}
-_IN_PROGRAM = {"splash": "splash_mha_fwd"}
+# The AOT client of NVIDIA GPUs calls them cuda.
+_OF_PLATFORM: dict[str, Kernel] = {"tpu": "splash", "gpu": "flash", "cuda": "flash"}
+_IN_PROGRAM = {"splash": "splash_mha_fwd", "flash": "flash_attention_forward"}
 
 
 def choose_kernel(wanted: Literal["auto", Kernel], platform: str) -> Kernel:
@@ -76,7 +79,10 @@ def row_attention(
     if kernel == "reference":
         mask = causal_mask(segment_ids, question_ids) if causal else image_mask(segment_ids)
         return partial(attention, mask=mask)
-    local = partial(splash_attention, causal=causal, max_segment=max_segment)
+    if kernel == "splash":
+        local = partial(splash_attention, causal=causal, max_segment=max_segment)
+    else:
+        local = partial(flash_attention, causal=causal)
 
     def attend(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
         out = _on_own_rows(local, query, key, value, segment_ids, question_ids)
