@@ -1,6 +1,6 @@
 import pytest
 
-from configs.depth import get_config
+from configs.depth import SAMPLES_PER_ROW, get_config
 from tests.training.runs import run_config
 from vlm3_jax.config import parse
 from vlm3_jax.errors import BadInput
@@ -10,7 +10,10 @@ from vlm3_jax.training.optimizer import make_schedule
 
 def test_depth_has_the_papers_hyper_parameters():
     config = parse(TrainConfig, get_config())
-    assert config.total_steps * config.batch_size == pytest.approx(32e6, rel=1e-3)
+    assert config.model.checkpoint == "Qwen/Qwen3-VL-4B-Instruct"
+    assert get_config("8B").model.checkpoint == "Qwen/Qwen3-VL-8B-Instruct"
+    rows = config.total_steps * config.batch_size
+    assert rows * SAMPLES_PER_ROW == pytest.approx(32e6, rel=1e-3)
     schedule = make_schedule(config.optimizer, config.batch_size, config.total_steps)
     warmup = round(0.1 * config.total_steps)
     assert float(schedule(warmup)) == pytest.approx(5.5e-5)
