@@ -24,7 +24,7 @@ step "Rendering rooms (synthetic_rooms/quickstart)"
 python -m tfds_builders.build synthetic_rooms/quickstart --data_dir="$data"
 
 step "Making an untrained model"
-python -m launch.make_tiny_model --dst="$out/untrained"
+python -m launch.make_model --size=tiny --dst="$out/untrained"
 evaluate "$out/untrained" before
 
 step "Training"

@@ -1,9 +1,14 @@
 import json
 import shutil
 
+import jax
+import numpy as np
 import pytest
+import torch
+from transformers import AutoModelForImageTextToText
 from transformers import Qwen3VLConfig as HFConfig
 
+from launch.model_sizes import SIZES
 from vlm3_jax.errors import BadInput
 from vlm3_jax.models.functional import abstract_params
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
@@ -55,45 +60,13 @@ def test_missing_and_broken_files_are_named(folder, name):
         Qwen3VLConfig.from_folder(folder)
 
 
-# Parameters of the released models, counted on the meta device by transformers.
-SHAPES = {
-    "2B": (dict(hidden_size=2048, num_hidden_layers=28, intermediate_size=6144, heads=16), True),
-    "4B": (dict(hidden_size=2560, num_hidden_layers=36, intermediate_size=9728, heads=32), True),
-    "8B": (dict(hidden_size=4096, num_hidden_layers=36, intermediate_size=12288, heads=32), False),
-    "32B": (dict(hidden_size=5120, num_hidden_layers=64, intermediate_size=25600, heads=64), False),
-}
-
-
-@pytest.mark.parametrize("size", SHAPES)
-def test_released_shapes_have_the_parameters_of_transformers(size, folder):
-    import jax
-    import numpy as np
-    import torch
-    from transformers import AutoModelForImageTextToText
-
-    text, tied = SHAPES[size]
-    text = dict(text)
-    large = size in ("8B", "32B")
+@pytest.mark.parametrize("size", SIZES)
+def test_every_size_has_the_parameters_of_transformers(size, folder):
+    """Counted on the meta device by transformers."""
     hf = HFConfig(
-        text_config={
-            "num_attention_heads": text.pop("heads"),
-            "num_key_value_heads": 8,
-            "head_dim": 128,
-            "rope_parameters": {
-                "rope_type": "default",
-                "rope_theta": 5e6,
-                "mrope_section": [24, 20, 20],
-            },
-            **text,
-        },
-        vision_config={
-            "depth": 27 if large else 24,
-            "hidden_size": 1152 if large else 1024,
-            "intermediate_size": 4304 if large else 4096,
-            "out_hidden_size": text["hidden_size"],
-            "deepstack_visual_indexes": [8, 16, 24] if large else [5, 11, 17],
-        },
-        tie_word_embeddings=tied,
+        text_config=SIZES[size].text,
+        vision_config=SIZES[size].vision,
+        tie_word_embeddings=SIZES[size].tied,
     )
     hf.save_pretrained(folder)
     ours = abstract_params(Qwen3VLConfig.from_folder(folder))

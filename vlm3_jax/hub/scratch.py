@@ -58,7 +58,7 @@ def write_scratch_folder(
 
     Args:
         folder: where to; made if needed.
-        text: `text_config` of `config.json`, without the vocabulary size.
+        text: `text_config` of `config.json`; without a `vocab_size` it gets the tokenizer's.
         vision: `vision_config` of `config.json`.
         corpus: texts on which the byte-level BPE is trained.
         vocab_size: entries of the BPE, at least 256; special tokens and phrases come on top.
@@ -77,7 +77,7 @@ def write_scratch_folder(
     ids = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL_TOKENS}
 
     config = Qwen3VLConfig(
-        text_config={**text, "vocab_size": _round_up(len(tokenizer), 64)},
+        text_config={"vocab_size": _round_up(len(tokenizer), 64), **text},
         vision_config=vision,
         image_token_id=ids[IMAGE],
         video_token_id=ids[VIDEO],

@@ -1,0 +1,48 @@
+import json
+
+import pytest
+from transformers import AutoModelForImageTextToText, AutoTokenizer
+
+from launch.model_sizes import SIZES
+from tests.commands import run_all
+from vlm3_jax.data.encoder import Encoder
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Folders of all sizes without weights and one with, and what a second try said."""
+    folder = tmp_path_factory.mktemp("made")
+    commands = [[f"--size={s}", f"--dst={folder / s}", "--noweights"] for s in SIZES]
+    commands += [["--size=tiny", f"--dst={folder / 'weights'}"]]
+    commands += [["--size=tiny", f"--dst={folder / 'tiny'}"]]
+    *runs, again = run_all("launch.make_model", commands)
+    for run in runs:
+        assert run.status == 0, run.err
+    return folder, again
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_folder_without_weights(made, size):
+    folder = made[0] / size
+    assert not list(folder.glob("*.safetensors"))
+    encoder = Encoder.from_folder(folder)
+    assert encoder.config.text.vocab_size >= len(AutoTokenizer.from_pretrained(folder))
+    assert encoder.config.tie_word_embeddings == (size not in ("8b", "32b"))
+
+
+def test_transformers_opens_the_weights(made):
+    model = AutoModelForImageTextToText.from_pretrained(made[0] / "weights")
+    assert sum(p.numel() for p in model.parameters()) == pytest.approx(1.4e6, rel=0.02)
+    here, there = (
+        json.loads((made[0] / f / "config.json").read_text()) for f in ("tiny", "weights")
+    )
+    assert here["text_config"]["hidden_size"] == there["text_config"]["hidden_size"] == 128
+
+
+def test_nothing_is_overwritten(made):
+    folder, again = made
+    assert again.status == 2
+    assert (
+        again.err
+        == f"error: {folder / 'tiny'} exists and is not empty: give a new folder or remove it.\n"
+    )
