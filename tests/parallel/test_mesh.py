@@ -1,4 +1,3 @@
-import jax
 import numpy as np
 import pytest
 
@@ -79,9 +78,11 @@ def test_batch_sizes():
         check_batch_size(mesh, 16, 3)
 
 
-def test_rows_that_processes_cannot_share(monkeypatch):
-    monkeypatch.setattr(jax, "process_count", lambda: 4)
-    mesh = make_mesh(1, 2, 4, devices=DEVICES)
+def test_rows_that_processes_cannot_share():
+    devices = [FakeDevice(number) for number in range(8)]
+    for device in devices:
+        device.process_index = device.id // 2
+    mesh = make_mesh(1, 2, 4, devices=devices)
     with pytest.raises(
         BadInput, match=r"4 processes cannot share evenly: lower config\.mesh\.tensor"
     ):

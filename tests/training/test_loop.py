@@ -13,8 +13,7 @@ from vlm3_jax.models.functional import init_params
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
 from vlm3_jax.parallel.mesh import make_mesh
 from vlm3_jax.training import loop
-from vlm3_jax.training.optimizer import make_optimizer, make_schedule
-from vlm3_jax.training.step import abstract_state
+from vlm3_jax.training.program import train_program
 
 EXACT = (
     "step",
@@ -93,8 +92,7 @@ def test_a_workdir_is_a_checkpoint(finished, inputs):
     workdir = finished
     config = run_config(inputs, model__checkpoint=str(workdir), model__init="checkpoint")
     model = Qwen3VLConfig.from_folder(workdir / "assets")
-    optimizer = make_optimizer(config.optimizer, make_schedule(config.optimizer, 8, 20))
-    state = loop._start(config, model, optimizer, abstract_state(model, optimizer, make_mesh()))
+    state = loop._start(config, model, train_program(config, model, make_mesh()))
     _, params = hub.load_params(workdir)
     jax.tree.map(np.testing.assert_array_equal, state.params, params)
     assert int(state.step) == 0

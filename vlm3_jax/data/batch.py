@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+import jax
 import numpy as np
 
 from vlm3_jax.data.encoder import Encoded, Size
 from vlm3_jax.errors import BadInput
 from vlm3_jax.models.inputs import Batch, ImageInputs, TextInputs
+from vlm3_jax.models.qwen3_vl.config import VisionConfig
 
 # Everything else is padded with 0.
 _PADDING = {"visual_index": -1}
@@ -58,6 +60,35 @@ def pad(rows: Sequence[Encoded], max_tokens: int, max_patches: int) -> Batch:
         images=pad_inputs([row.images for row in rows], ImageInputs, max_patches),
         targets=_stack([row.targets for row in rows], max_tokens, 0),
         loss_weights=_stack([row.loss_weights for row in rows], max_tokens, 0),
+    )
+
+
+def abstract_batch(rows: int, max_tokens: int, max_patches: int, vision: VisionConfig) -> Batch:
+    """Shapes and types of what `pad` makes of so many rows, as `jax.ShapeDtypeStruct`."""
+
+    def tokens(*shape: int, dtype: str = "int32") -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((rows, max_tokens, *shape), dtype)
+
+    def patches(*shape: int, dtype: str = "int32") -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((rows, max_patches, *shape), dtype)
+
+    return Batch(
+        text=TextInputs(
+            tokens=tokens(),
+            positions=tokens(3),
+            segment_ids=tokens(),
+            question_ids=tokens(),
+            visual_index=tokens(),
+        ),
+        images=ImageInputs(
+            patches=patches(vision.in_channels * vision.patch_size**2, dtype="uint8"),
+            segment_ids=patches(),
+            positions=patches(2),
+            interp_indices=patches(4),
+            interp_weights=patches(4, dtype="float32"),
+        ),
+        targets=tokens(),
+        loss_weights=tokens(dtype="float32"),
     )
 
 

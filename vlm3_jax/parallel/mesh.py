@@ -76,10 +76,12 @@ def check_batch_size(mesh: Mesh, batch_size: int, gradient_accumulation: int = 1
         BadInput: the numbers do not divide; it names them and the nearest batch sizes that work.
     """
     ways = math.prod(mesh.shape[axis] for axis in BATCH_AXES)
-    if ways % jax.process_count():
+    # Not jax.process_count(): the devices may be those of a machine that is not at hand.
+    hosts = {(getattr(d, "slice_index", 0), d.process_index) for d in mesh.devices.flat}
+    if ways % len(hosts):
         raise BadInput(
             f"config.mesh splits a batch {ways} ways (replica {mesh.shape['replica']} x fsdp"
-            f" {mesh.shape['fsdp']}), which {jax.process_count()} processes cannot share evenly:"
+            f" {mesh.shape['fsdp']}), which {len(hosts)} processes cannot share evenly:"
             " lower config.mesh.tensor."
         )
     parts = gradient_accumulation

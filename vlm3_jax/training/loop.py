@@ -15,7 +15,7 @@ from vlm3_jax.data.encoder import Encoder
 from vlm3_jax.data.pipeline import train_iterator
 from vlm3_jax.hub import folder as hub
 from vlm3_jax.models.attention.kernels import check_compiled
-from vlm3_jax.models.functional import Params, abstract_params, init_params
+from vlm3_jax.models.functional import Params, init_params
 from vlm3_jax.models.inputs import Batch
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
 from vlm3_jax.parallel.mesh import check_batch_size, make_mesh
@@ -23,8 +23,8 @@ from vlm3_jax.parallel.sharding import batch_sharding
 from vlm3_jax.training.checkpoint import Checkpoints
 from vlm3_jax.training.config import TrainConfig
 from vlm3_jax.training.metrics import MetricsLog
-from vlm3_jax.training.optimizer import check_patterns, make_optimizer, make_schedule
-from vlm3_jax.training.step import TrainState, abstract_state, compile_step, new_state, train_step
+from vlm3_jax.training.program import TrainProgram, train_program
+from vlm3_jax.training.step import TrainState, compile_step, new_state
 from vlm3_jax.training.workdir import Workdir
 
 
@@ -41,19 +41,9 @@ def train(config: TrainConfig, workdir: str | Path) -> None:
     is_new = not workdir.is_started
     mesh = make_mesh(config.mesh.replica, config.mesh.fsdp, config.mesh.tensor)
     check_batch_size(mesh, config.batch_size, config.gradient_accumulation)
-    execution = config.execution(mesh.devices.flat[0].platform)
     assets = hub.assets_dir(config.model.checkpoint) if is_new else workdir.assets
     encoder = Encoder.from_folder(assets)
-    check_patterns(config.optimizer, abstract_params(encoder.config))
-    schedule = make_schedule(config.optimizer, config.batch_size, config.total_steps)
-    optimizer = make_optimizer(config.optimizer, schedule)
-    abstract = abstract_state(
-        encoder.config,
-        optimizer,
-        mesh,
-        jnp.dtype(config.model.param_dtype),
-        config.optimizer.frozen,
-    )
+    program = train_program(config, encoder.config, mesh)
     batches = train_iterator(
         config.data,
         encoder,
@@ -64,7 +54,9 @@ def train(config: TrainConfig, workdir: str | Path) -> None:
     )
     with (
         closing(batches),
-        Checkpoints(workdir.checkpoints, config.checkpoint.keep, abstract.params) as checkpoints,
+        Checkpoints(
+            workdir.checkpoints, config.checkpoint.keep, program.state.params
+        ) as checkpoints,
     ):
         # ---- What is learned: new, or as the run left it when it stopped.
         done = checkpoints.latest_step() or 0
@@ -72,32 +64,19 @@ def train(config: TrainConfig, workdir: str | Path) -> None:
             logging.info("%s is trained to its last step, %d", workdir.root, done)
             return
         if done:
-            state = checkpoints.restore(done, abstract, batches)
+            state = checkpoints.restore(done, program.state, batches)
         else:
-            state = _start(config, encoder.config, optimizer, abstract)
+            state = _start(config, encoder.config, program)
 
         # ---- The compiled step.
         batch = _to_devices(next(batches), mesh, config.batch_size)
         logging.info(
-            "compiling the step for %s, attention %s", _summary(abstract, mesh), execution.attention
+            "compiling the step for %s, attention %s",
+            _summary(program.state, mesh),
+            program.execution.attention,
         )
-        step_function = compile_step(
-            partial(
-                train_step,
-                config=encoder.config,
-                optimizer=optimizer,
-                schedule=schedule,
-                compute_dtype=jnp.dtype(config.model.compute_dtype),
-                max_supervised=config.data.max_supervised,
-                execution=execution,
-                frozen=config.optimizer.frozen,
-                accumulation=config.gradient_accumulation,
-            ),
-            abstract,
-            batch,
-            mesh,
-        )
-        check_compiled(execution.attention, step_function.as_text())
+        step_function = compile_step(program.step, program.state, batch, mesh)
+        check_compiled(program.execution.attention, step_function.as_text())
 
         # ---- The run. Steps are queued on the devices; the host prepares the next batch meanwhile.
         if is_new:
@@ -115,14 +94,9 @@ def train(config: TrainConfig, workdir: str | Path) -> None:
                     batch = _to_devices(next(batches), mesh, config.batch_size)
 
 
-def _start(
-    config: TrainConfig,
-    model: Qwen3VLConfig,
-    optimizer: optax.GradientTransformation,
-    abstract: TrainState,
-) -> TrainState:
+def _start(config: TrainConfig, model: Qwen3VLConfig, program: TrainProgram) -> TrainState:
     """The state before the first step, made where it shall live."""
-    placement = jax.tree.map(lambda leaf: leaf.sharding, abstract)
+    placement = jax.tree.map(lambda leaf: leaf.sharding, program.state)
     dtype = jnp.dtype(config.model.param_dtype)
     if config.model.init == "random":
 
@@ -132,7 +106,7 @@ def _start(
         params = jax.jit(make_params, out_shardings=placement.params)()
     else:
         _, params = hub.load_params(config.model.checkpoint, placement.params, dtype)
-    make_state = partial(new_state, optimizer=optimizer, frozen=config.optimizer.frozen)
+    make_state = partial(new_state, optimizer=program.optimizer, frozen=config.optimizer.frozen)
     return jax.jit(make_state, out_shardings=placement, donate_argnums=0)(params)
 
 

@@ -166,6 +166,16 @@ def compile_step(
         batch: arrays or shapes of the global batch.
         mesh: where it runs.
     """
+    return trace_step(step, state, batch, mesh).lower().compile()
+
+
+def trace_step(
+    step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]],
+    state: TrainState,
+    batch: Batch,
+    mesh: Mesh,
+) -> jax.stages.Traced:
+    """The program that `compile_step`, with the same arguments, compiles."""
     placement = jax.tree.map(lambda leaf: leaf.sharding, state)
     jitted = jax.jit(
         step,
@@ -174,4 +184,4 @@ def compile_step(
         donate_argnums=0,
     )
     with jax.set_mesh(mesh):
-        return jitted.lower(state, batch).compile()
+        return jitted.trace(state, batch)
