@@ -60,7 +60,7 @@ def worst_difference(kernel: str, *mesh_sizes: int) -> float:
     )
 
 
-@pytest.mark.parametrize("kernel", ["splash", "flash"])
+@pytest.mark.parametrize("kernel", ["blocks", "splash", "flash"])
 def test_the_model_is_the_same_with_a_kernel(kernel):
     assert worst_difference(kernel) < 1e-5
 
@@ -87,7 +87,7 @@ def test_the_model_is_the_same_with_a_kernel_on_a_mesh():
 def test_a_kernel_of_another_platform_is_refused():
     assert kernels.choose_kernel("auto", "tpu") == "splash"
     assert kernels.choose_kernel("auto", "gpu") == kernels.choose_kernel("auto", "cuda") == "flash"
-    assert kernels.choose_kernel("auto", "cpu") == "reference"
+    assert kernels.choose_kernel("auto", "cpu") == "blocks"
     assert kernels.choose_kernel("reference", "tpu") == "reference"
     with pytest.raises(BadInput, match=r"config.model.attention is 'splash'.* on cpu: use 'auto'"):
         kernels.choose_kernel("splash", "cpu")

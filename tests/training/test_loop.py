@@ -13,7 +13,7 @@ from vlm3_jax.models.functional import init_params
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
 from vlm3_jax.parallel.mesh import make_mesh
 from vlm3_jax.training import loop
-from vlm3_jax.training.program import train_program
+from vlm3_jax.training.program import first_state, train_program
 
 EXACT = (
     "step",
@@ -92,7 +92,7 @@ def test_a_workdir_is_a_checkpoint(finished, inputs):
     workdir = finished
     config = run_config(inputs, model__checkpoint=str(workdir), model__init="checkpoint")
     model = Qwen3VLConfig.from_folder(workdir / "assets")
-    state = loop._start(config, model, train_program(config, model, make_mesh()))
+    state = first_state(config, model, train_program(config, model, make_mesh()))
     _, params = hub.load_params(workdir)
     jax.tree.map(np.testing.assert_array_equal, state.params, params)
     assert int(state.step) == 0
@@ -107,10 +107,10 @@ def test_stopped_at_step_7_and_resumed(finished, inputs, monkeypatch):
         drawn.append(args)
         if len(drawn) == 10:
             raise KeyboardInterrupt
-        return to_devices(*args)
+        return place_rows(*args)
 
-    to_devices = loop._to_devices
-    monkeypatch.setattr(loop, "_to_devices", interrupted)
+    place_rows = loop.place_rows
+    monkeypatch.setattr(loop, "place_rows", interrupted)
     with pytest.raises(KeyboardInterrupt):
         loop.train(config, workdir)
     monkeypatch.undo()

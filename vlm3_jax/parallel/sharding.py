@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vlm3_jax.parallel.mesh import BATCH_AXES
@@ -44,6 +45,20 @@ def param_shardings(params: Any, mesh: Mesh) -> Any:
 def batch_sharding(mesh: Mesh) -> NamedSharding:
     """Rows are split over replica and fsdp; every other dimension stays whole."""
     return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
+
+
+def place_rows(local: Any, mesh: Mesh, count: int) -> Any:
+    """Puts a tree of NumPy arrays, this process's share of `count` rows, on the devices.
+
+    Returns:
+        The same tree of global arrays. The copies go on while the host does something else.
+    """
+
+    def place(array: np.ndarray) -> jax.Array:
+        shape = (count, *array.shape[1:])
+        return jax.make_array_from_process_local_data(batch_sharding(mesh), array, shape)
+
+    return jax.tree.map(place, local)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

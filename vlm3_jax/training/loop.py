@@ -1,13 +1,9 @@
 """The training run, from start to end."""
 
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-import optax
 from absl import logging
 from jax.sharding import Mesh
 
@@ -15,16 +11,13 @@ from vlm3_jax.data.encoder import Encoder
 from vlm3_jax.data.pipeline import train_iterator
 from vlm3_jax.hub import folder as hub
 from vlm3_jax.models.attention.kernels import check_compiled
-from vlm3_jax.models.functional import Params, init_params
-from vlm3_jax.models.inputs import Batch
-from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
 from vlm3_jax.parallel.mesh import check_batch_size, make_mesh
-from vlm3_jax.parallel.sharding import batch_sharding
+from vlm3_jax.parallel.sharding import place_rows
 from vlm3_jax.training.checkpoint import Checkpoints
 from vlm3_jax.training.config import TrainConfig
 from vlm3_jax.training.metrics import MetricsLog
-from vlm3_jax.training.program import TrainProgram, train_program
-from vlm3_jax.training.step import TrainState, compile_step, new_state
+from vlm3_jax.training.program import first_state, train_program
+from vlm3_jax.training.step import TrainState, compile_step
 from vlm3_jax.training.workdir import Workdir
 
 
@@ -66,10 +59,10 @@ def train(config: TrainConfig, workdir: str | Path) -> None:
         if done:
             state = checkpoints.restore(done, program.state, batches)
         else:
-            state = _start(config, encoder.config, program)
+            state = first_state(config, encoder.config, program)
 
         # ---- The compiled step.
-        batch = _to_devices(next(batches), mesh, config.batch_size)
+        batch = place_rows(next(batches), mesh, config.batch_size)
         logging.info(
             "compiling the step for %s, attention %s",
             _summary(program.state, mesh),
@@ -91,33 +84,7 @@ def train(config: TrainConfig, workdir: str | Path) -> None:
                     metrics_log.flush()  # A state that diverged is not saved.
                     checkpoints.save(step, state, batches)
                 if step < config.total_steps:
-                    batch = _to_devices(next(batches), mesh, config.batch_size)
-
-
-def _start(config: TrainConfig, model: Qwen3VLConfig, program: TrainProgram) -> TrainState:
-    """The state before the first step, made where it shall live."""
-    placement = jax.tree.map(lambda leaf: leaf.sharding, program.state)
-    dtype = jnp.dtype(config.model.param_dtype)
-    if config.model.init == "random":
-
-        def make_params() -> Params:
-            return optax.tree.cast(init_params(model, config.seed), dtype)
-
-        params = jax.jit(make_params, out_shardings=placement.params)()
-    else:
-        _, params = hub.load_params(config.model.checkpoint, placement.params, dtype)
-    make_state = partial(new_state, optimizer=program.optimizer, frozen=config.optimizer.frozen)
-    return jax.jit(make_state, out_shardings=placement, donate_argnums=0)(params)
-
-
-def _to_devices(local: Batch, mesh: Mesh, batch_size: int) -> Batch:
-    """The global batch, of which this process holds some rows."""
-
-    def place(array: np.ndarray) -> jax.Array:
-        shape = (batch_size, *array.shape[1:])
-        return jax.make_array_from_process_local_data(batch_sharding(mesh), array, shape)
-
-    return jax.tree.map(place, local)
+                    batch = place_rows(next(batches), mesh, config.batch_size)
 
 
 def _summary(abstract: TrainState, mesh: Mesh) -> str:

@@ -1,20 +1,22 @@
-"""The training step that a configuration asks for."""
+"""The training step that a configuration asks for, and the state that it starts from."""
 
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
+from vlm3_jax.hub.folder import load_params
 from vlm3_jax.models.execution import Execution
-from vlm3_jax.models.functional import abstract_params
+from vlm3_jax.models.functional import Params, abstract_params, init_params
 from vlm3_jax.models.inputs import Batch
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
 from vlm3_jax.training.config import TrainConfig
 from vlm3_jax.training.optimizer import check_patterns, make_optimizer, make_schedule
-from vlm3_jax.training.step import Metrics, TrainState, abstract_state, train_step
+from vlm3_jax.training.step import Metrics, TrainState, abstract_state, new_state, train_step
 
 
 class TrainProgram(NamedTuple):
@@ -57,3 +59,23 @@ def train_program(config: TrainConfig, model: Qwen3VLConfig, mesh: Mesh) -> Trai
         accumulation=config.gradient_accumulation,
     )
     return TrainProgram(execution, optimizer, state, step)
+
+
+def first_state(config: TrainConfig, model: Qwen3VLConfig, program: TrainProgram) -> TrainState:
+    """The state before the first step, made where it shall live.
+
+    Raises:
+        BadInput: the checkpoint cannot be used.
+    """
+    placement = jax.tree.map(lambda leaf: leaf.sharding, program.state)
+    dtype = jnp.dtype(config.model.param_dtype)
+    if config.model.init == "random":
+
+        def make_params() -> Params:
+            return optax.tree.cast(init_params(model, config.seed), dtype)
+
+        params = jax.jit(make_params, out_shardings=placement.params)()
+    else:
+        _, params = load_params(config.model.checkpoint, placement.params, dtype)
+    make_state = partial(new_state, optimizer=program.optimizer, frozen=config.optimizer.frozen)
+    return jax.jit(make_state, out_shardings=placement, donate_argnums=0)(params)

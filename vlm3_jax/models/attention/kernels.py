@@ -2,20 +2,22 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, get_args
+from typing import Literal
 
 import jax
 from jax.sharding import PartitionSpec
 
 from vlm3_jax.errors import BadInput
+from vlm3_jax.models.attention.blocks import block_attention
 from vlm3_jax.models.attention.flash import flash_attention
 from vlm3_jax.models.attention.reference import attention
 from vlm3_jax.models.attention.splash import splash_attention
 from vlm3_jax.models.attention.visibility import causal_mask, image_mask
 from vlm3_jax.parallel.mesh import BATCH_AXES
 
-Kernel = Literal["reference", "splash", "flash"]
+Kernel = Literal["reference", "blocks", "splash", "flash"]
 """`reference`: XLA under a dense mask, on any platform; its memory grows with the square of a row.
+`blocks`: XLA, a head and some queries at a time, on any platform; fast on CPUs.
 `splash` (Pallas for TPUs) and `flash` (Pallas for NVIDIA GPUs) leave out what lies outside of a
 sample or an image."""
 
@@ -23,7 +25,12 @@ Attend = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 """Query [B, L, H, head_dim], key and value [B, S, K, head_dim] -> [B, L, H * head_dim]."""
 
 # The AOT client of NVIDIA GPUs calls them cuda.
-_OF_PLATFORM: dict[str, Kernel] = {"tpu": "splash", "gpu": "flash", "cuda": "flash"}
+_OF_PLATFORM: dict[str, Kernel] = {
+    "cpu": "blocks",
+    "tpu": "splash",
+    "gpu": "flash",
+    "cuda": "flash",
+}
 _IN_PROGRAM = {"splash": "splash_mha_fwd", "flash": "flash_attention_forward"}
 
 
@@ -33,11 +40,11 @@ def choose_kernel(wanted: Literal["auto", Kernel], platform: str) -> Kernel:
     Raises:
         BadInput: the kernel wanted is of another platform.
     """
-    meant = _OF_PLATFORM.get(platform, "reference")
-    if wanted not in ("auto", "reference", meant):
+    meant = _OF_PLATFORM.get(platform, "blocks")
+    if wanted not in ("auto", "reference", "blocks", meant):
         raise BadInput(
             f"config.model.attention is {wanted!r}, which does not run on {platform}: use 'auto'"
-            f" ({meant!r} there) or 'reference'."
+            f" ({meant!r} there), 'blocks' or 'reference'."
         )
     return meant if wanted == "auto" else wanted
 
@@ -74,15 +81,14 @@ def row_attention(
     Returns:
         The function for every layer of these rows.
     """
-    if kernel not in get_args(Kernel):
-        raise ValueError(f"no attention kernel {kernel!r}")
     if kernel == "reference":
         mask = causal_mask(segment_ids, question_ids) if causal else image_mask(segment_ids)
         return partial(attention, mask=mask)
-    if kernel == "splash":
-        local = partial(splash_attention, causal=causal, max_segment=max_segment)
-    else:
-        local = partial(flash_attention, causal=causal)
+    local = {
+        "blocks": partial(block_attention, causal=causal, max_segment=max_segment),
+        "splash": partial(splash_attention, causal=causal, max_segment=max_segment),
+        "flash": partial(flash_attention, causal=causal),
+    }[kernel]
 
     def attend(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
         out = _on_own_rows(local, query, key, value, segment_ids, question_ids)
