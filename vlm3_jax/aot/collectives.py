@@ -7,7 +7,8 @@ a start and a done, packed several into one, or spread over the fusions that the
 import math
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 KINDS = ("all-gather", "reduce-scatter", "all-reduce", "collective-permute", "all-to-all")
 
@@ -28,10 +29,17 @@ class Traffic:
     """Loops with collectives whose length the text does not tell; they count once."""
 
 
-@dataclass
-class _Computation:
-    lines: dict[str, tuple[str, str, str]] = field(default_factory=dict)
-    """Name -> type, opcode, operands and attributes."""
+class _Line(NamedTuple):
+    """An instruction."""
+
+    shape: str
+    opcode: str
+    rest: str
+    """Operands and attributes."""
+
+
+_Lines = dict[str, _Line]
+"""The instructions of a computation by name, the result last."""
 
 
 def traffic(hlo: str) -> Traffic:
@@ -41,7 +49,7 @@ def traffic(hlo: str) -> Traffic:
 
 class _Reader:
     def __init__(self, hlo: str):
-        self.computations: dict[str, _Computation] = {}
+        self.computations: dict[str, _Lines] = {}
         found = re.search(r"num_partitions=(\d+)", hlo)
         self.num_devices = int(found[1]) if found else 1
         self.unknown: list[str] = []
@@ -49,12 +57,12 @@ class _Reader:
         current = None
         for line in hlo.splitlines():
             if start := _COMPUTATION.match(line):
-                current = self.computations.setdefault(start[1], _Computation())
+                current = self.computations.setdefault(start[1], {})
                 if line.startswith("ENTRY"):
                     self.entry = start[1]
             elif current is not None and (instruction := _INSTRUCTION.match(line)):
                 name, *rest = instruction.groups()
-                current.lines[name] = tuple(rest)
+                current[name] = _Line(*rest)
 
     def read(self) -> Traffic:
         total = self._total(self.entry)
@@ -63,17 +71,17 @@ class _Reader:
     def _total(self, name: str) -> Counter:
         """Bytes of a computation and of all that it calls."""
         total: Counter = Counter()
-        computation = self.computations[name]
-        for line, (shape, opcode, rest) in computation.lines.items():
+        lines = self.computations[name]
+        for loop, (shape, opcode, rest) in lines.items():
             kind = opcode.removesuffix("-start")
             if kind in KINDS:
                 if self._is_first_of_chain(rest):
                     total[kind] += self._sent(kind, opcode != kind, shape, rest)
             elif opcode == "while":
                 inner = self._total(_CALLED.search(rest)[1])
-                count = self._trip_count(computation, rest)
+                count = self._trip_count(lines, rest)
                 if count is None and inner:
-                    self.unknown.append(line)
+                    self.unknown.append(loop)
                 total.update(_times(inner, count or 1))
             elif opcode == "conditional":
                 branches = [self._total(branch) for branch in _branches(rest)]
@@ -120,38 +128,69 @@ class _Reader:
         ids = text.strip("{}")
         return len(ids.split(",")) if ids else self.num_devices
 
-    def _trip_count(self, computation: _Computation, rest: str) -> int | None:
-        """Of a loop that counts up by one to a constant."""
+    def _trip_count(self, outside: _Lines, rest: str) -> int | None:
+        """Of a loop that counts up to a constant."""
         if known := re.search(r'"known_trip_count":\{"n":"(\d+)"\}', rest):
             return int(known[1])
         condition = self.computations[re.search(r"condition=%?([\w.-]+)", rest)[1]]
-        lines = condition.lines
-        compares = [rest for _, opcode, rest in lines.values() if opcode == "compare"]
+        body = self.computations[re.search(r"body=%?([\w.-]+)", rest)[1]]
+        compares = [line.rest for line in condition.values() if line.opcode == "compare"]
         if len(compares) != 1 or "direction=LT" not in compares[0]:
             return None
-        index, limit = re.findall(r"%([\w.-]+)", compares[0])[:2]
-        place = re.search(r"index=(\d+)", lines[index][2]) if index in lines else None
-        end = _constant(lines, limit)
-        if place is None or end is None:
+        counter, limit = _operands(compares[0])[:2]
+        place = _tuple_index(condition, counter)
+        if place is None:
             return None
-        start = _constant(computation.lines, self._operand(computation, rest, int(place[1])))
-        return None if start is None else end - start
-
-    def _operand(self, computation: _Computation, rest: str, place: int) -> str | None:
-        """Name of an element of the tuple that a loop starts from."""
-        origin = computation.lines.get(re.match(r"%?([\w.-]+)", rest)[1])
-        if origin is None or origin[1] != "tuple":
+        start = _constant(outside, _tuple_element(outside, _operands(rest)[0], place))
+        step = _increment(body, _tuple_element(body, next(reversed(body)), place), place)
+        end = _constant(condition, limit)
+        if start is None or end is None or not step:
             return None
-        name = re.findall(r"%([\w.-]+)", origin[2].partition(")")[0])[place]
-        while name in computation.lines and computation.lines[name][1] in ("copy", "bitcast"):
-            name = re.match(r"%?([\w.-]+)", computation.lines[name][2])[1]
-        return name
+        return -(-(end - start) // step)
 
 
-def _constant(lines: dict[str, tuple[str, str, str]], name: str | None) -> int | None:
-    _, opcode, rest = lines.get(name, ("", "", ""))
-    value = re.match(r"(-?\d+)\)", rest)
-    return int(value[1]) if opcode == "constant" and value else None
+def _operands(rest: str) -> list[str]:
+    return re.findall(r"%([\w.-]+)", rest.partition(")")[0])
+
+
+def _tuple_index(lines: _Lines, name: str) -> int | None:
+    """Place of a computation's value in the tuple that it is an element of."""
+    found = re.search(r"index=(\d+)", lines[name].rest)
+    return int(found[1]) if lines[name].opcode == "get-tuple-element" and found else None
+
+
+def _tuple_element(lines: _Lines, name: str, place: int) -> str | None:
+    line = lines.get(name)
+    return _operands(line.rest)[place] if line and line.opcode == "tuple" else None
+
+
+def _origin(lines: _Lines, name: str | None) -> tuple[str | None, _Line | None]:
+    """What a value is a copy of."""
+    while name in lines and lines[name].opcode in ("copy", "bitcast"):
+        name = _operands(lines[name].rest)[0]
+    return name, lines.get(name)
+
+
+def _constant(lines: _Lines, name: str | None) -> int | None:
+    _, line = _origin(lines, name)
+    value = re.match(r"(-?\d+)\)", line.rest) if line and line.opcode == "constant" else None
+    return int(value[1]) if value else None
+
+
+def _increment(lines: _Lines, name: str | None, place: int) -> int | None:
+    """By how much a value in a loop's body is larger than the element that it is next time."""
+    name, line = _origin(lines, name)
+    if line is None:
+        return None
+    if line.opcode == "get-tuple-element":
+        return 0 if _tuple_index(lines, name) == place else None
+    if line.opcode != "add":
+        return None
+    one, other = _operands(line.rest)
+    if _constant(lines, one) is not None:
+        one, other = other, one
+    before, added = _increment(lines, one, place), _constant(lines, other)
+    return None if before is None or added is None else before + added
 
 
 def _branches(rest: str) -> list[str]:

@@ -7,19 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-from jax.sharding import Mesh
 
 from vlm3_jax.aot.collectives import KINDS, traffic
+from vlm3_jax.aot.step_flops import step_flops
 from vlm3_jax.aot.topologies import Topology
-from vlm3_jax.aot.work import count_work
 from vlm3_jax.data.batch import abstract_batch
 from vlm3_jax.models.attention.kernels import check_compiled
-from vlm3_jax.models.inputs import Batch
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
 from vlm3_jax.parallel.mesh import check_batch_size, make_mesh
 from vlm3_jax.training.config import TrainConfig
-from vlm3_jax.training.flops import training_flops
 from vlm3_jax.training.program import train_program
 from vlm3_jax.training.step import trace_step
 
@@ -41,11 +37,9 @@ class Report:
     param_bytes: int
     optimizer_bytes: int
     needed_flops: float
-    """Of all devices, as `training_flops` counts them, for rows full of the longest samples."""
+    """Of all devices; see `StepFlops`."""
     executed_flops: float
-    """Of all devices: matrix products outside of attention kernels, with those computed again."""
-    kernel_calls: int
-    """Attention kernels launched on all devices."""
+    """Of all devices; see `StepFlops`."""
     collective_bytes: dict[str, float] | None
     """What a device sends, by kind; None where nothing was compiled."""
     unknown_loops: tuple[str, ...]
@@ -67,7 +61,7 @@ def compile_report(config: TrainConfig, model: Qwen3VLConfig, topology: Topology
     data = config.data
     batch = abstract_batch(config.batch_size, data.max_tokens, data.max_patches, model.vision)
     traced = trace_step(program.step, program.state, batch, mesh)
-    work = count_work(traced.jaxpr)
+    flops = step_flops(config, model, mesh, traced.jaxpr)
     started = time.perf_counter()
     compiled, peak = _compile(traced)
     seconds = time.perf_counter() - started
@@ -89,9 +83,8 @@ def compile_report(config: TrainConfig, model: Qwen3VLConfig, topology: Topology
         hbm_bytes=hbm,
         param_bytes=_local_bytes(program.state.params),
         optimizer_bytes=_local_bytes(program.state.opt_state),
-        needed_flops=_needed_flops(config, model, mesh),
-        executed_flops=work.flops,
-        kernel_calls=work.kernel_calls,
+        needed_flops=flops.needed,
+        executed_flops=flops.executed,
         collective_bytes=sent and sent.bytes,
         unknown_loops=sent.unknown_loops if sent else (),
         compile_seconds=seconds,
@@ -109,7 +102,8 @@ def readable(report: Report) -> str:
         f"  memory a device       {peak} of {report.hbm_bytes / 1e9:.2f} GB; parameters"
         f" {report.param_bytes / 1e9:.2f} GB, optimizer {report.optimizer_bytes / 1e9:.2f} GB",
         f"  work of a step        {report.needed_flops:.3e} FLOPs needed;"
-        f" {report.executed_flops:.3e} executed outside of {report.kernel_calls} kernel calls",
+        f" {report.executed_flops:.3e} executed"
+        f" ({report.executed_flops / report.needed_flops:.2f} times)",
         f"  compiled in           {report.compile_seconds:.0f} s",
     ]
     if report.collective_bytes is not None:
@@ -152,20 +146,3 @@ def _local_bytes(tree: Any) -> int:
         math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
         for leaf in jax.tree.leaves(tree)
     )
-
-
-def _needed_flops(config: TrainConfig, model: Qwen3VLConfig, mesh: Mesh) -> float:
-    data = config.data
-    shapes = abstract_batch(1, data.max_tokens, data.max_patches, model.vision)
-    row: Batch = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    tokens, patches = jnp.arange(data.max_tokens), jnp.arange(data.max_patches)
-    row = row._replace(
-        text=row.text._replace(
-            segment_ids=(tokens // (data.max_sample_tokens or data.max_tokens) + 1)[None]
-        ),
-        images=row.images._replace(
-            segment_ids=(patches // (data.max_image_patches or data.max_patches) + 1)[None]
-        ),
-        loss_weights=(tokens < data.max_supervised).astype(jnp.float32)[None],
-    )
-    return float(training_flops(model, row)) * config.batch_size

@@ -4,9 +4,22 @@ XLA's own count takes the body of a loop once, and knows nothing of custom kerne
 """
 
 import math
-from typing import NamedTuple
+from collections import Counter
+from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 from jax.extend import core
+
+
+class KernelCall(NamedTuple):
+    """A run of an attention kernel (`pallas_call`)."""
+
+    products: int
+    """Matrix products for each block of queries and keys: 2 forward, and backward 3 for the
+    gradient of queries and 4 for those of keys and values."""
+    queries: int
+    """Over all rows and heads."""
+    head_dim: int
 
 
 class Work(NamedTuple):
@@ -14,18 +27,18 @@ class Work(NamedTuple):
 
     flops: float
     """Of matrix products and convolutions outside of kernels, 2 a multiply-add."""
-    kernel_calls: int
-    """Runs of custom kernels (`pallas_call`), whose work depends on the data."""
+    kernel_calls: Counter[KernelCall]
 
     def __add__(self, other: "Work") -> "Work":
         return Work(self.flops + other.flops, self.kernel_calls + other.kernel_calls)
 
     def times(self, count: int) -> "Work":
         """The same, done so many times."""
-        return Work(count * self.flops, count * self.kernel_calls)
+        calls = Counter({call: count * number for call, number in self.kernel_calls.items()})
+        return Work(count * self.flops, calls)
 
 
-NO_WORK = Work(0.0, 0)
+NO_WORK = Work(0.0, Counter())
 
 
 def count_work(jaxpr: core.ClosedJaxpr | core.Jaxpr) -> Work:
@@ -43,11 +56,11 @@ def count_work(jaxpr: core.ClosedJaxpr | core.Jaxpr) -> Work:
 def _work_of(eqn: core.JaxprEqn) -> Work:
     name = eqn.primitive.name
     if name == "dot_general":
-        return Work(_dot_general(eqn), 0)
+        return Work(_dot_general(eqn), Counter())
     if name == "conv_general_dilated":
-        return Work(_convolution(eqn), 0)
+        return Work(_convolution(eqn), Counter())
     if name == "pallas_call":
-        return Work(0.0, 1)
+        return Work(0.0, Counter([_kernel_call(eqn)]))
     bodies = [count_work(body) for body in core.jaxprs_in_params(eqn.params)]
     if name == "scan":
         return bodies[0].times(eqn.params["length"])
@@ -72,3 +85,22 @@ def _convolution(eqn: core.JaxprEqn) -> float:
     kernel = eqn.invars[1].aval.shape
     features = kernel[eqn.params["dimension_numbers"].rhs_spec[0]]
     return 2.0 * math.prod(eqn.outvars[0].aval.shape) * math.prod(kernel) / features
+
+
+def _kernel_call(eqn: core.JaxprEqn) -> KernelCall:
+    # The largest operand is as large as the queries; its last dimension is the head's.
+    arrays = (var.aval for var in eqn.invars if jnp.issubdtype(var.aval.dtype, jnp.floating))
+    shape = max((array.shape for array in arrays), key=math.prod)
+    return KernelCall(_products(eqn.params["jaxpr"]), math.prod(shape[:-1]), shape[-1])
+
+
+def _products(jaxpr: Any) -> int:
+    """Matrix products in the text of a program: loops over blocks hold them once."""
+    total = 0
+    for eqn in jaxpr.eqns:
+        inner = [_products(body) for body in core.jaxprs_in_params(eqn.params)]
+        if eqn.primitive.name == "dot_general":
+            total += 1
+        elif inner:
+            total += max(inner) if eqn.primitive.name == "cond" else sum(inner)
+    return total
