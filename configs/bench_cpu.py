@@ -24,6 +24,8 @@ def get_config() -> ConfigDict:
                 "max_tokens": 2432,
                 "max_patches": 1344,
                 "max_supervised": 640,
+                "max_sample_tokens": 640,
+                "max_image_patches": 336,
             },
             "optimizer": {"learning_rate": 1e-5, "clip_norm": 1.0},
             "batch_size": 1,

@@ -100,3 +100,14 @@ def shard_rows(x: jax.Array) -> jax.Array:
     if jax.sharding.get_abstract_mesh().empty:
         return x
     return jax.lax.with_sharding_constraint(x, PartitionSpec(BATCH_AXES))
+
+
+def embed_rows(x: jax.Array) -> jax.Array:
+    """As `shard_rows`, for embeddings [B, L, D] just looked up in a table split over its features.
+
+    Every device looks up its features for the rows of its replica, and those are exchanged. Left to
+    itself, XLA for GPUs gathers the rows of all replicas on every device.
+    """
+    if jax.sharding.get_abstract_mesh().empty:
+        return x
+    return shard_rows(jax.lax.with_sharding_constraint(x, PartitionSpec("replica", None, "fsdp")))

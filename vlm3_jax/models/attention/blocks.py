@@ -9,7 +9,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-BLOCK_SIZE = 512
+BLOCK_SIZE = 128
 """Queries at a time."""
 _MASKED = -1e30
 

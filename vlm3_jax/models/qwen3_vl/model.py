@@ -13,6 +13,7 @@ from vlm3_jax.models.inputs import ImageInputs, TextInputs
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
 from vlm3_jax.models.qwen3_vl.text import KVCache, LanguageModel, Visual, scatter
 from vlm3_jax.models.qwen3_vl.vision import VisionTower, VisualFeatures
+from vlm3_jax.parallel.sharding import embed_rows
 
 
 class Qwen3VL(nnx.Module):
@@ -80,7 +81,7 @@ class Qwen3VL(nnx.Module):
     def embed(self, text: TextInputs, features: VisualFeatures | None) -> jax.Array:
         """Token embeddings with the visual tokens in their places, [B, L, D]."""
         # Not by calling the layer, which would convert to the type that it was made with.
-        x = jnp.take(self.text.embed.embedding[...], text.tokens, axis=0)
+        x = embed_rows(jnp.take(self.text.embed.embedding[...], text.tokens, axis=0))
         if features is None:
             return x
         visual = scatter(features.tokens, text.visual_index)
