@@ -51,6 +51,7 @@ def of_entry(*lines: str, before: str = "") -> dict[str, float]:
         ("mesh['axis_0'=2,'axis_1'=8] {'axis_1'}", 8),
         ("mesh['axis_0'=2,'axis_1'=8] {'axis_0','axis_1'}", 16),
         ("mesh['axis_0'=16] {'axis_0':(1)4}", 4),
+        ("mesh['axis_0'=2,'axis_1'=8], device_ids=([8,2]T(1,0)) {'axis_0'}", 2),
         ("{}", 16),
     ],
 )

@@ -116,7 +116,7 @@ class _Reader:
 
     def _group_size(self, rest: str) -> int:
         groups = re.search(
-            r"replica_groups=(mesh\[[^\]]*\] ?\{[^}]*\}|\[[\d,]+\]|\{[^}]*\}?)", rest
+            r"replica_groups=(mesh\[[^\]]*\][^{]*\{[^}]*\}|\[[\d,]+\]|\{[^}]*\}?)", rest
         )
         text = groups[1] if groups else "{}"
         if text.startswith("mesh"):
