@@ -18,7 +18,7 @@ from vlm3_jax import cli
 from vlm3_jax.aot.report import compile_report, readable
 from vlm3_jax.aot.topologies import Topology
 from vlm3_jax.config import define_flag, parse
-from vlm3_jax.files import json_bytes, write_whole
+from vlm3_jax.files import check_folder, json_bytes, write_whole
 from vlm3_jax.hub import folder as hub
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
 from vlm3_jax.training.config import TrainConfig
@@ -38,6 +38,8 @@ def main() -> None:
     """Prints the report."""
     config = parse(TrainConfig, CONFIG.value)
     topology = Topology(TOPOLOGY.value, SLICES.value)
+    if OUT.value:
+        check_folder(Path(OUT.value).parent, "--out")
     jax.config.update("jax_enable_compilation_cache", False)
     if LOW_EFFORT.value:
         jax.config.update("jax_exec_time_optimization_effort", -1.0)

@@ -31,9 +31,14 @@ def folder(tmp_path_factory):
     return folder
 
 
-def count(folder, **changes) -> StepFlops:
-    changes = {"model__attention": "reference", **changes}
-    config = run_config(folder, batch_size=ROWS, data__max_tokens=TOKENS, **changes)
+def count(folder, attention="reference", **changes) -> StepFlops:
+    config = run_config(
+        folder,
+        batch_size=ROWS,
+        data__max_tokens=TOKENS,
+        model__attention=attention,
+        **changes,
+    )
     model = Qwen3VLConfig.from_folder(folder / "checkpoint")
     mesh = make_mesh()
     program = train_program(config, model, mesh)
@@ -81,7 +86,7 @@ def test_kernels_visit_what_is_visible(folder, monkeypatch, parts):
     }
     reference = count(folder, **changes)
     monkeypatch.setitem(kernels._OF_PLATFORM, "cpu", "splash")  # To be traced, not to be run.
-    found = count(folder, model__attention="splash", **changes)
+    found = count(folder, attention="splash", **changes)
     assert found.needed == reference.needed
     # Nine products instead of six: both kernels of the backward pass compute the scores.
     vision = LAYERS * 9 * PATCHES * 16 * WIDTH

@@ -134,10 +134,10 @@ def _compile(traced: jax.stages.Traced) -> tuple[jax.stages.Compiled | None, int
 
 def _bytes_in(message: str) -> int | None:
     """What the TPU's compiler says that a program would need."""
-    found = re.search(r"(?:Used|temporaries \() ?([\d.]+)([KMG])", message)
+    found = re.search(r"(?:Used|temporaries \() ?([\d.]+)([KMGT])", message)
     if found is None:
         return None
-    return int(float(found[1]) * 1024 ** (" KMG".index(found[2])))
+    return int(float(found[1]) * 1024 ** " KMGT".index(found[2]))
 
 
 def _local_bytes(tree: Any) -> int:

@@ -44,6 +44,14 @@ FAMILIES = {
     "h100": Family("cuda", 84942979072, ("8", "16", "32", "64", "128", "256", "512", "1024")),
 }
 
+# Without these libtpu wants to be alone on a machine, and looks for its place in a pod.
+_LIBTPU = {
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-4",
+}
+
 
 @dataclass(frozen=True)
 class Topology:
@@ -93,9 +101,8 @@ def _tpu(topology: Topology) -> topologies.TopologyDescription:
             f"{topology.name} needs the TPU's compiler, which is not installed: run pip install"
             ' "jax[tpu]" (no TPU is needed).'
         )
-    # Else libtpu wants to be alone on the machine, and asks about its place in a pod.
-    os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
-    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
+    for name, value in _LIBTPU.items():
+        os.environ.setdefault(name, value)
     return topologies.get_topology_desc(
         topology.name,
         platform="tpu",
