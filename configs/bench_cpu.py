@@ -1,4 +1,4 @@
-"""A training step small enough for CPUs: 100M parameters, one row of about four samples.
+"""A training step small enough for CPUs: 100M parameters, one row of about three samples.
 
 python -m launch.make_model --size=100m --dst=runs/bench/model
 python -m tfds_builders.build synthetic_rooms/views --data_dir=runs/bench/data
@@ -21,11 +21,11 @@ def get_config() -> ConfigDict:
                 "name": "synthetic_rooms/views",
                 "sampling": {"focal": 260.0, "questions_per_image": 4},
                 "open_rows": 4,
-                "max_tokens": 2432,
-                "max_patches": 1344,
-                "max_supervised": 640,
+                "max_tokens": 1664,
+                "max_patches": 896,
+                "max_supervised": 384,
                 "max_sample_tokens": 640,
-                "max_image_patches": 336,
+                "max_image_patches": 640,
             },
             "optimizer": {"learning_rate": 1e-5, "clip_norm": 1.0},
             "batch_size": 1,
