@@ -14,6 +14,7 @@ from launch.bench.conversations import IGNORED, conversations
 from launch.bench.plan import Plan
 from launch.bench.report import check_agreement, summary
 from tests.commands import run_all
+from tests.training.conftest import quick_compilation  # noqa: F401 (it applies itself)
 from tests.training.runs import run_config, write_checkpoint, write_config_file, write_dataset
 from vlm3_jax.data.encoder import Encoder
 from vlm3_jax.data.pipeline import train_iterator
@@ -172,7 +173,8 @@ def test_torch_without_the_device_of_jax_is_refused(inputs):
 
 
 @pytest.mark.slow
-def test_command(inputs, tmp_path):
+def test_command(inputs, tmp_path, monkeypatch):
+    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # Compiling takes most of the time.
     config_file = write_config_file(inputs, **(PACKED | {"optimizer": {"learning_rate": 1e-3}}))
     common = [f"--config={config_file}", "--rounds=2", "--updates=2"]
     done, alone, refused = run_all(
