@@ -34,5 +34,5 @@ class EvalConfig:
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Type of the computation; auto is float32 on a CPU and bfloat16 elsewhere."""
-    mesh: MeshConfig = field(default_factory=lambda: MeshConfig(data=-1, fsdp=1))
+    mesh: MeshConfig = field(default_factory=lambda: MeshConfig(replica=-1, fsdp=1))
     """By default every device holds the whole model; tensor is for models that do not fit."""
