@@ -89,7 +89,7 @@ def main() -> None:
                 # Found in the first round.
                 at_a_time = theirs.about["conversations_at_a_time"]
                 plan = replace(plan, conversations_at_a_time=at_a_time)
-    figures = summary(plan, rounds)
+        figures = summary(plan, rounds)  # It reads the folder of the weights.
     figures |= {"load_average": loads, "config": to_dict(config)}
     print(readable(figures))
     if OUT.value:

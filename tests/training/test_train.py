@@ -16,7 +16,7 @@ BAD = {
     ),
     "a batch that the mesh does not divide": (
         ["--config.batch_size=6", "--config.mesh.tensor=2"],
-        "config.batch_size is 6, which does not divide by 4 (data 1 x fsdp 4): use 4 or 8",
+        "config.batch_size is 6, which does not divide by 4 (replica 1 x fsdp 4): use 4 or 8",
     ),
 }
 
