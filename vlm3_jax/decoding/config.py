@@ -1,13 +1,14 @@
 """The configuration of decoding."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from vlm3_jax.errors import BadInput
 
 
 @dataclass(frozen=True)
 class DecodingConfig:
-    """How many answers are written at a time, and how long they may get."""
+    """How answers are written; but for rounding, none of it changes a token."""
 
     images: int = 4
     """Prompts' images, encoded once each, in flight on every data-parallel group of devices."""
@@ -15,8 +16,22 @@ class DecodingConfig:
     """Questions in flight an image."""
     max_new_tokens: int = 128
     """Longest answer; a longer one is cut and counted as unfinished."""
+    share_prefix: bool = True
+    """Whether what the prompts about an image have in common is read and kept once."""
+    refill: bool = True
+    """Whether a row whose answer has ended takes the next question while others go on."""
+    draft_tokens: int = 8
+    """Tokens of an answer guessed ahead from the form of earlier ones, and checked in one step
+    where that pays; 0: none."""
+    cache_dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Type of the kept keys and values; auto is that of the computation."""
+    alternatives: int = 0
+    """The likeliest tokens at each place of an answer that are handed out with it."""
 
     def __post_init__(self):
         for name in ("images", "questions", "max_new_tokens"):
             if getattr(self, name) < 1:
                 raise BadInput(f"{name} is {getattr(self, name)}, but must be at least 1.")
+        for name in ("draft_tokens", "alternatives"):
+            if getattr(self, name) < 0:
+                raise BadInput(f"{name} is {getattr(self, name)}, but must be 0 or more.")

@@ -1,28 +1,24 @@
-"""Any number of prompts through the compiled decoder, in batches of few shapes, in order."""
+"""Any number of prompts through the engine, in order: continuous batching."""
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 
-import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from vlm3_jax.data.batch import pad_inputs
 from vlm3_jax.data.encoder import Encoded
-from vlm3_jax.decoding.buckets import bucket
 from vlm3_jax.decoding.config import DecodingConfig
-from vlm3_jax.decoding.greedy import Generated, generate
+from vlm3_jax.decoding.drafting import no_template, template_of
+from vlm3_jax.decoding.engine import Engine
+from vlm3_jax.decoding.prompts import Prompts, split
+from vlm3_jax.decoding.slots import Slot, Ticket
 from vlm3_jax.models.functional import Params
-from vlm3_jax.models.inputs import ImageInputs, TextInputs
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
-from vlm3_jax.parallel.mesh import BATCH_AXES
-from vlm3_jax.parallel.sharding import batch_sharding, replicated
 
-_SMALLEST_LENGTH = 32  # Tokens of the smallest text bucket.
-_SMALLEST_VISUAL = 32  # Merged tokens of the smallest image bucket.
+_ASKED = 25  # Questions read at a time: enough to fill the devices, few enough to start soon.
 
 
 @dataclass(frozen=True)
@@ -33,6 +29,24 @@ class Answer:
     """With the stop token, where it came."""
     finished: bool
     """Whether a stop token came before the longest answer was reached."""
+    log_probability: float
+    """Natural logarithm, of all its tokens together."""
+
+
+@dataclass
+class Stats:
+    """What a decoder has done."""
+
+    prefixes: int = 0
+    """Read."""
+    questions: int = 0
+    """Answered."""
+    tokens: int = 0
+    """Said."""
+    narrow_steps: int = 0
+    """Steps of one token a row."""
+    wide_steps: int = 0
+    """Steps that checked guesses."""
 
 
 class Decoder:
@@ -45,79 +59,184 @@ class Decoder:
         stop_tokens: Sequence[int],
         mesh: Mesh,
         config: DecodingConfig,
+        is_number: Callable[[int], bool] | None = None,
     ):
-        """Args: parameters that lie on `mesh`, in the type to compute in."""
-        self._params = params
-        self._stop_tokens = np.array(stop_tokens, np.int32)
-        self._merge_area = model.vision.spatial_merge_size**2
-        self._num_groups = config.images * math.prod(mesh.shape[axis] for axis in BATCH_AXES)
-        self._questions = config.questions
-        self._sharding = batch_sharding(mesh)
-        # Every process feeds all rows and gets all answers back, so each can go on alone.
-        self._generate = jax.jit(
-            partial(generate, config=model, max_new_tokens=config.max_new_tokens),
-            out_shardings=replicated(mesh),
+        """Makes the programs; they are compiled when the first prompt comes.
+
+        Args:
+            params: parameters that lie on `mesh`, in the type to compute in.
+            model: the model's shapes.
+            stop_tokens: ids that end an answer.
+            mesh: the devices.
+            config: how answers are written.
+            is_number: whether a token is a part of a number; without it nothing is guessed.
+        """
+        self.stats = Stats()
+        self._stop_tokens = frozenset(stop_tokens)
+        self._config = config
+        self._is_number = is_number if config.draft_tokens else None
+        self._template = no_template()
+        dtype = params["text"]["embed"]["embedding"].dtype
+        if config.cache_dtype != "auto":
+            dtype = jnp.dtype(config.cache_dtype)
+        self._engine = Engine(
+            params,
+            model,
+            stop_tokens,
+            mesh,
+            cache_dtype=dtype,
+            alternatives=config.alternatives,
         )
+        # Without a shared prefix every row has its own.
+        self._rows = config.questions if config.share_prefix else 1
+        self._images = config.images * config.questions // self._rows
 
     def answer(self, groups: Iterable[Sequence[Encoded]]) -> Iterator[Answer]:
         """Answers the prompts of every group, in order.
 
         Args:
-            groups: prompts about the same images each, as `Encoder.encode_prompts` makes them; a
-                group with more than the configured number of questions is cut into several. They
-                are drawn as they are needed, the next batch while the devices do the last.
+            groups: prompts about the same images each, as `Encoder.encode_prompts` makes them. They
+                are drawn as they are needed, the next ones while the devices are at work.
         """
-        running = None
-        for batch in _batches(_cut(groups, self._questions), self._num_groups):
-            generated = self._start(batch)
-            if running is not None:
-                yield from self._finish(*running)
-            running = batch, generated
-        if running is not None:
-            yield from self._finish(*running)
+        jobs = deque()
+        source = self._jobs(groups)
+        self._draw(jobs, source, 1)
+        ready: dict[int, Answer] = {}
+        next_number = 0
+        while jobs:
+            self._draw(jobs, source, self._images * self._engine.groups)
+            for answers in self._work(jobs, source):
+                ready |= answers
+                while next_number in ready:
+                    yield ready.pop(next_number)
+                    next_number += 1
 
-    def _start(self, batch: list[Sequence[Encoded]]) -> Generated:
-        inputs = jax.device_put(self._inputs(batch), self._sharding)
-        return self._generate(self._params, self._stop_tokens, *inputs)
+    def _jobs(self, groups: Iterable[Sequence[Encoded]]) -> Iterator[tuple[Prompts, list[Ticket]]]:
+        """The prompts of every prefix with tickets for their questions."""
+        number = 0
+        for group in groups:
+            for prompts in split(group, self._config.share_prefix) if group else ():
+                tickets = [
+                    Ticket(number + i, text, self._config.max_new_tokens)
+                    for i, text in enumerate(prompts.questions)
+                ]
+                number += len(tickets)
+                yield prompts, tickets
 
-    def _inputs(self, batch: list[Sequence[Encoded]]) -> tuple[TextInputs, ImageInputs | None]:
-        """The batch padded to its bucket; empty rows fill up its groups and the batch."""
-        some = batch[0][0]
-        no_text = TextInputs(*(array[:0] for array in some.text))
-        no_images = ImageInputs(*(array[:0] for array in some.images))
+    def _draw(self, jobs: deque, source: Iterator, number: int) -> None:
+        """Fills `jobs` up to `number`, as far as there are more."""
+        jobs.extend(islice(source, max(number - len(jobs), 0)))
 
-        texts = []
-        for group in batch:
-            texts += [prompt.text for prompt in group]
-            texts += [no_text] * (self._questions - len(group))
-        texts += [no_text] * (self._num_groups * self._questions - len(texts))
-        length = bucket(max(len(text.tokens) for text in texts), _SMALLEST_LENGTH)
+    def _work(self, jobs: deque, source: Iterator) -> Iterator[dict[int, Answer]]:
+        """Answers jobs until none is left, or one comes for which there is no room yet."""
+        engine = self._engine
+        self._make_room(jobs)
+        slots = np.empty((engine.groups, engine.sizes.images), object)
+        for place in np.ndindex(slots.shape):
+            slots[place] = Slot([None] * engine.sizes.rows)
+        while True:
+            self._admit(slots, jobs)
+            self._ask(slots)
+            if not any(slot.num_active for slot in slots.flat):
+                return
+            answers, steps = engine.advance(self._until(slots, jobs), self._template)
+            self._draw(jobs, source, slots.size)  # While the devices are at work.
+            narrow, wide = np.asarray(steps)
+            self.stats.narrow_steps += int(narrow)
+            self.stats.wide_steps += int(wide)
+            yield self._harvest(slots, answers)
 
-        images = [group[0].images for group in batch]
-        images += [no_images] * (self._num_groups - len(batch))
-        patches = max(len(image.patches) for image in images)
-        if patches == 0:
-            return pad_inputs(texts, TextInputs, length), None
-        patches = bucket(patches // self._merge_area, _SMALLEST_VISUAL) * self._merge_area
-        return pad_inputs(texts, TextInputs, length), pad_inputs(images, ImageInputs, patches)
+    def _fits(self, prompts: Prompts) -> bool:
+        return self._engine.sizes_for(prompts) == self._engine.sizes
 
-    def _finish(self, batch: list[Sequence[Encoded]], generated: Generated) -> Iterator[Answer]:
-        tokens, counts = (np.asarray(array) for array in generated)
-        for i, group in enumerate(batch):
-            for row in range(i * self._questions, i * self._questions + len(group)):
-                ids = tokens[row, : counts[row]]
-                yield Answer(tuple(ids.tolist()), bool(np.isin(ids[-1], self._stop_tokens)))
+    def _make_room(self, jobs: deque) -> None:
+        """Sizes the engine for the jobs that are known."""
+        engine = self._engine
+        sizes = engine.sizes
+        rows = min(self._rows, max(len(tickets) for _, tickets in jobs))
+        sizes = replace(
+            sizes,
+            images=max(sizes.images, min(self._images, -(-len(jobs) // engine.groups))),
+            rows=max(sizes.rows, rows),
+            answer=self._config.max_new_tokens,
+            window=1 + (self._config.draft_tokens if self._is_number else 0),
+        )
+        sizes = replace(sizes, asked=min(sizes.rows, _ASKED))
+        for prompts, _ in jobs:
+            sizes = engine.sizes_for(prompts, sizes)
+        if sizes != engine.sizes:
+            engine.resize(sizes)
 
+    def _admit(self, slots: np.ndarray, jobs: deque) -> None:
+        """Reads the prefixes of waiting jobs into slots that are done."""
+        if not self._config.refill and not all(slot.is_done for slot in slots.flat):
+            return
+        while jobs and self._fits(jobs[0][0]):
+            free = [[i for i, slot in enumerate(group) if slot.is_done] for group in slots]
+            placed = []
+            for group, places in enumerate(free):
+                if not (places and jobs and self._fits(jobs[0][0])):
+                    placed.append(None)
+                    continue
+                prompts, tickets = jobs.popleft()
+                slots[group, places[0]].queue.extend(tickets)
+                placed.append((places[0], prompts))
+            if not any(placed):
+                return
+            self._engine.admit(placed)
+            self.stats.prefixes += sum(one is not None for one in placed)
 
-def _cut(groups: Iterable[Sequence[Encoded]], size: int) -> Iterator[Sequence[Encoded]]:
-    """Groups of at most `size` prompts."""
-    for group in groups:
-        for start in range(0, len(group), size):
-            yield group[start : start + size]
+    def _ask(self, slots: np.ndarray) -> None:
+        """Reads waiting questions into free rows, wherever enough of these are free."""
+        asked, refill = self._engine.sizes.asked, self._config.refill
+        open_slots = {
+            place: min(len(slot.free), len(slot.queue))
+            for place, slot in np.ndenumerate(slots)
+            if slot.queue and len(slot.free) >= slot.wants(asked, refill)
+        }
+        while open_slots:
+            placed = []
+            for group in range(len(slots)):
+                mine = [place for place in open_slots if place[0] == group]
+                if not mine:
+                    placed.append(None)
+                    continue
+                rows = slots[mine[0]].take(asked)
+                placed.append((mine[0][1], rows))
+                open_slots[mine[0]] -= len(rows)
+                if not open_slots[mine[0]]:
+                    del open_slots[mine[0]]
+            self._engine.ask(placed, self._template)
 
+    def _until(self, slots: np.ndarray, jobs: deque) -> np.ndarray:
+        """For every slot, how few active rows give the host something to do; -1: nothing does."""
+        until = np.full(slots.shape, -1)
+        for place, slot in np.ndenumerate(slots):
+            if slot.queue:
+                wanted = slot.wants(self._engine.sizes.asked, self._config.refill)
+                until[place] = len(slot.rows) - wanted
+            elif jobs and slot.num_active:
+                until[place] = 0
+        return until
 
-def _batches(items: Iterable[Sequence[Encoded]], size: int) -> Iterator[list[Sequence[Encoded]]]:
-    """Lists of `size` successive items; the last may be shorter."""
-    items = iter(items)
-    while batch := list(islice(items, size)):
-        yield batch
+    def _harvest(self, slots: np.ndarray, answers) -> dict[int, Answer]:
+        """Takes the answers that have ended out of their rows."""
+        tokens, counts, active = (
+            np.asarray(x) for x in (answers.tokens, answers.counts, answers.active)
+        )
+        log_probs = np.asarray(answers.log_probs)
+        done = {}
+        for place, slot in np.ndenumerate(slots):
+            for row, ticket in enumerate(slot.rows):
+                if ticket is None or active[*place, row]:
+                    continue
+                slot.rows[row] = None
+                count = counts[*place, row]
+                ids = tuple(tokens[*place, row, :count].tolist())
+                log_probability = float(log_probs[*place, row, :count].sum(dtype=np.float64))
+                done[ticket.number] = Answer(ids, ids[-1] in self._stop_tokens, log_probability)
+                self.stats.questions += 1
+                self.stats.tokens += int(count)
+        if done and self._is_number is not None:
+            self._template = template_of(done[max(done)].token_ids, self._is_number)
+        return done

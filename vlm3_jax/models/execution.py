@@ -13,11 +13,14 @@ class Execution:
     remat: Remat = NO_REMAT
     """What the backward pass computes again."""
     attention: Kernel = "reference"
-    """What computes the attention of rows; decoding from a cache always uses the reference."""
+    """What computes the attention of rows."""
     max_sample_tokens: int | None = None
     """No sample of a row is longer; None: a row. Attention kernels rely on it."""
     max_image_patches: int | None = None
     """No image of a row has more patches; None: a row. Attention kernels rely on it."""
+    unroll: bool = False
+    """Whether the language model's layers are stored and compiled one by one instead of as a stack;
+    see `functional.unstack`. A step of decoding then reads their parameters where they are."""
 
 
 PLAIN = Execution()

@@ -38,13 +38,22 @@ def build(config: Qwen3VLConfig, params: Params, execution: Execution = PLAIN) -
 
     Args:
         config: the model's shapes.
-        params: nested dict as `init_params` makes it, of any float type.
+        params: nested dict as `init_params` makes it, of any float type; as `unstack` makes it
+            where `execution` says so.
         execution: how it is computed.
     """
     graph, state = _abstract(config, execution)
     state = jax.tree.map(lambda leaf: leaf, state)  # A copy: the cached one stays as it is.
     nnx.replace_by_pure_dict(state, params)
     return nnx.merge(graph, state)
+
+
+def unstack(params: Params) -> Params:
+    """Parameters for `Execution.unroll`: those of every text layer apart. Traceable."""
+    layers = params["text"]["layers"]
+    count = jax.tree.leaves(layers)[0].shape[0]
+    apart = {i: jax.tree.map(lambda leaf, i=i: leaf[i], layers) for i in range(count)}
+    return params | {"text": params["text"] | {"layers": apart}}
 
 
 @lru_cache

@@ -1,4 +1,8 @@
-"""Layers of one shape, stored stacked and run by one scan, which compiles one layer only."""
+"""Layers of one shape: stacked and run by one scan, or one by one.
+
+The scan compiles one layer only; layers of their own spare the copy of their parameters out of the
+stack, which matters where a layer does little work.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,23 +59,34 @@ def stacked(make: Callable[[nnx.Rngs], nnx.Module], count: int, rngs: nnx.Rngs) 
     return nnx.vmap(make, in_axes=0, out_axes=0)(rngs.fork(split=count))
 
 
-def scan_layers(
+def unrolled(make: Callable[[nnx.Rngs], nnx.Module], count: int, rngs: nnx.Rngs) -> nnx.List:
+    """`count` modules."""
+    return nnx.List([make(rngs) for _ in range(count)])
+
+
+def run_layers(
     layers: nnx.Module,
-    step: Callable[[nnx.Module, Carry, jax.Array], tuple[Carry, Output]],
+    step: Callable[[nnx.Module, Carry, jax.Array | int], tuple[Carry, Output]],
     carry: Carry,
     remat: RematPolicy,
 ) -> tuple[Carry, Output]:
-    """Runs `step(layer, carry, index)` over the stacked layers.
+    """Runs `step(layer, carry, index)` over the layers.
 
     Args:
-        layers: a module made by `stacked`.
+        layers: what `stacked` or `unrolled` made.
         step: one layer's work; returns the new carry and what to collect.
         carry: the first carry.
-        remat: see `Remat`.
+        remat: see `Remat`; layers that are not stacked keep everything.
 
     Returns:
         The last carry and the collected outputs, stacked.
     """
+    if isinstance(layers, nnx.List):
+        collected = []
+        for index, layer in enumerate(layers):
+            carry, output = step(layer, carry, index)
+            collected.append(output)
+        return carry, jax.tree.map(lambda *outputs: jnp.stack(outputs), *collected)
     graph, params = nnx.split(layers)
     count = jax.tree.leaves(params)[0].shape[0]
 

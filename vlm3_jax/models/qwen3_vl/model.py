@@ -1,17 +1,14 @@
 """Qwen3-VL: images and text in, hidden states and logits out."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from vlm3_jax.models.attention.kernels import row_attention
-from vlm3_jax.models.attention.reference import attention
 from vlm3_jax.models.execution import PLAIN, Execution
 from vlm3_jax.models.inputs import ImageInputs, TextInputs
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
-from vlm3_jax.models.qwen3_vl.text import KVCache, LanguageModel, Visual, scatter
+from vlm3_jax.models.qwen3_vl.text import Cache, CachedAttend, LanguageModel, Visual, scatter
 from vlm3_jax.models.qwen3_vl.vision import VisionTower, VisualFeatures
 from vlm3_jax.parallel.sharding import embed_rows
 
@@ -27,7 +24,7 @@ class Qwen3VL(nnx.Module):
         self.config = config
         self.execution = execution
         self.vision = VisionTower(config.vision, execution=execution, rngs=rngs)
-        self.text = LanguageModel(config.text, remat=execution.remat.text, rngs=rngs)
+        self.text = LanguageModel(config.text, execution=execution, rngs=rngs)
         if not config.tie_word_embeddings:
             self.lm_head = nnx.Linear(
                 config.text.hidden_size, config.text.vocab_size, use_bias=False, rngs=rngs
@@ -36,7 +33,15 @@ class Qwen3VL(nnx.Module):
     def __call__(self, text: TextInputs, images: ImageInputs | None) -> jax.Array:
         """Hidden states after the final norm, [B, L, D]."""
         features = None if images is None else self.encode_images(images)
-        return self.hidden(text, features)[0]
+        attend = row_attention(
+            self.execution.attention,
+            text.segment_ids,
+            text.question_ids,
+            causal=True,
+            max_segment=self.execution.max_sample_tokens,
+        )
+        keeping_nothing = lambda q, k, v, layer, cache: (attend(q, k, v), cache)  # noqa: E731
+        return self.hidden(text, features, keeping_nothing)[0]
 
     def encode_images(self, images: ImageInputs) -> VisualFeatures:
         """Features of the images of every row."""
@@ -46,36 +51,23 @@ class Qwen3VL(nnx.Module):
         self,
         text: TextInputs,
         features: VisualFeatures | None,
-        mask: jax.Array | None = None,
-        cache: KVCache | None = None,
-        slots: jax.Array | None = None,
-    ) -> tuple[jax.Array, KVCache | None]:
+        attend: CachedAttend,
+        cache: Cache = None,
+    ) -> tuple[jax.Array, Cache]:
         """Runs the language model.
 
         Args:
             text: B rows of L tokens.
             features: of the rows' images; None where no row has one.
-            mask: bool [B, L, S]; by default that of the rows' segments and questions.
-            cache: S slots a row: keys and values of these tokens are written to it, and attention
-                runs over all slots.
-            slots: int32 [B, L], the cache slots of these tokens.
+            attend: attention of every layer.
+            cache: what it keeps.
 
         Returns:
             Hidden states after the final norm [B, L, D] and the cache.
         """
         visual = None if features is None else Visual(features.deepstack, text.visual_index)
-        if mask is None:
-            attend = row_attention(
-                self.execution.attention,
-                text.segment_ids,
-                text.question_ids,
-                causal=True,
-                max_segment=self.execution.max_sample_tokens,
-            )
-        else:
-            attend = partial(attention, mask=mask)
         x = self.embed(text, features)
-        x, cache, _ = self.text(x, text.positions, attend, visual, cache, slots)
+        x, cache, _ = self.text(x, text.positions, attend, visual, cache)
         return x, cache
 
     def embed(self, text: TextInputs, features: VisualFeatures | None) -> jax.Array:

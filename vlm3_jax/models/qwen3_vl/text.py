@@ -1,41 +1,27 @@
 """The language model of Qwen3-VL (reference: `Qwen3VLTextModel` of `transformers`)."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from vlm3_jax.models import rope
-from vlm3_jax.models.attention.kernels import Attend
+from vlm3_jax.models.execution import Execution
 from vlm3_jax.models.qwen3_vl.config import TextConfig
-from vlm3_jax.models.stack import RematPolicy, scan_layers, stacked
+from vlm3_jax.models.stack import run_layers, stacked, unrolled
 from vlm3_jax.parallel.sharding import shard_rows
 
+Cache = Any
+"""Whatever an attention function keeps from layer to layer; None in training."""
 
-class KVCache(NamedTuple):
-    """Keys and values of all layers, [layers, B, S, K, head_dim] each; S slots a row."""
-
-    keys: jax.Array
-    values: jax.Array
-
-    @classmethod
-    def zeros(cls, config: TextConfig, batch: int, slots: int, dtype: jnp.dtype) -> "KVCache":
-        """An empty cache for `batch` rows of `slots` tokens."""
-        heads = config.num_key_value_heads
-        shape = (config.num_hidden_layers, batch, slots, heads, config.head_dim)
-        return cls(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
-
-    def write(
-        self, layer: jax.Array, slots: jax.Array, keys: jax.Array, values: jax.Array
-    ) -> "KVCache":
-        """Puts the keys and values of L tokens, [B, L, K, head_dim], at `slots` int32 [B, L]."""
-        rows = jnp.arange(slots.shape[0])[:, None]
-        return KVCache(
-            self.keys.at[layer, rows, slots].set(keys.astype(self.keys.dtype)),
-            self.values.at[layer, rows, slots].set(values.astype(self.values.dtype)),
-        )
+CachedAttend = Callable[
+    [jax.Array, jax.Array, jax.Array, jax.Array | int, Cache], tuple[jax.Array, Cache]
+]
+"""Query [B, L, H, head_dim], key and value [B, L, K, head_dim], the layer's number, the cache
+-> [B, L, H * head_dim] and the cache."""
 
 
 class Visual(NamedTuple):
@@ -46,7 +32,7 @@ class Visual(NamedTuple):
     index: jax.Array
     """int32 [B, L]: the visual token at each position, -1 for text."""
 
-    def add(self, x: jax.Array, layer: jax.Array) -> jax.Array:
+    def add(self, x: jax.Array, layer: jax.Array | int) -> jax.Array:
         """Adds the DeepStack features that follow `layer` to x [B, L, D]."""
         count = self.deepstack.shape[0]
         if count == 0:
@@ -58,11 +44,12 @@ class Visual(NamedTuple):
 class LanguageModel(nnx.Module):
     """Decoder with grouped-query attention, q/k norm, interleaved M-RoPE and DeepStack inputs."""
 
-    def __init__(self, config: TextConfig, *, remat: RematPolicy, rngs: nnx.Rngs):
+    def __init__(self, config: TextConfig, *, execution: Execution, rngs: nnx.Rngs):
         self.config = config
-        self.remat = remat
+        self.remat = execution.remat.text
         self.embed = nnx.Embed(config.vocab_size, config.hidden_size, rngs=rngs)
-        self.layers = stacked(
+        make_layers = unrolled if execution.unroll else stacked
+        self.layers = make_layers(
             lambda r: DecoderLayer(config, rngs=r), config.num_hidden_layers, rngs
         )
         self.norm = _rms_norm(config, config.hidden_size, rngs=rngs)
@@ -71,21 +58,19 @@ class LanguageModel(nnx.Module):
         self,
         x: jax.Array,
         positions: jax.Array,
-        attend: Attend,
+        attend: CachedAttend,
         visual: Visual | None = None,
-        cache: KVCache | None = None,
-        slots: jax.Array | None = None,
+        cache: Cache = None,
         collect: bool = False,
-    ) -> tuple[jax.Array, KVCache | None, jax.Array | None]:
+    ) -> tuple[jax.Array, Cache, jax.Array | None]:
         """Runs the decoder over embedded tokens.
 
         Args:
             x: [B, L, D].
             positions: int32 [B, L, 3], M-RoPE.
-            attend: attention of these tokens over the keys; those of the cache, where there is one.
+            attend: attention of these tokens, over their own keys and whatever it keeps in `cache`.
             visual: DeepStack features and where they go.
-            cache: where keys and values are kept; attention then runs over all its slots.
-            slots: int32 [B, L], the cache slots of these tokens.
+            cache: goes through the attention of every layer.
             collect: whether to return the output of every layer too.
 
         Returns:
@@ -97,12 +82,12 @@ class LanguageModel(nnx.Module):
 
         def step(layer, carry, index):
             x, cache = carry
-            x, cache = layer(x, angles, attend, index, cache, slots)
+            x, cache = layer(x, angles, attend, index, cache)
             if visual is not None:
                 x = visual.add(x, index)
             return (x, cache), (x if collect else None)
 
-        (x, cache), every = scan_layers(self.layers, step, (x, cache), self.remat)
+        (x, cache), every = run_layers(self.layers, step, (x, cache), self.remat)
         return self.norm(x), cache, every
 
 
@@ -119,14 +104,13 @@ class DecoderLayer(nnx.Module):
         self,
         x: jax.Array,
         angles: jax.Array,
-        attend: Attend,
-        index: jax.Array,
-        cache: KVCache | None,
-        slots: jax.Array | None,
-    ) -> tuple[jax.Array, KVCache | None]:
+        attend: CachedAttend,
+        index: jax.Array | int,
+        cache: Cache,
+    ) -> tuple[jax.Array, Cache]:
         """[B, L, D] -> [B, L, D] and the cache."""
         x = shard_rows(x)
-        attended, cache = self.attn(self.input_norm(x), angles, attend, index, cache, slots)
+        attended, cache = self.attn(self.input_norm(x), angles, attend, index, cache)
         x = x + attended
         return x + self.mlp(self.post_attention_norm(x)), cache
 
@@ -150,20 +134,17 @@ class TextAttention(nnx.Module):
         self,
         x: jax.Array,
         angles: jax.Array,
-        attend: Attend,
-        index: jax.Array,
-        cache: KVCache | None,
-        slots: jax.Array | None,
-    ) -> tuple[jax.Array, KVCache | None]:
+        attend: CachedAttend,
+        index: jax.Array | int,
+        cache: Cache,
+    ) -> tuple[jax.Array, Cache]:
         """[B, L, D] -> [B, L, D] and the cache."""
         heads = (*x.shape[:2], -1, self.head_dim)
         query = rope.rotate(self.q_norm(self.q_proj(x).reshape(heads)), angles)
         key = rope.rotate(self.k_norm(self.k_proj(x).reshape(heads)), angles)
         value = self.v_proj(x).reshape(heads)
-        if cache is not None:
-            cache = cache.write(index, slots, key, value)
-            key, value = cache.keys[index].astype(x.dtype), cache.values[index].astype(x.dtype)
-        return self.o_proj(attend(query, key, value)), cache
+        attended, cache = attend(query, key, value, index, cache)
+        return self.o_proj(attended), cache
 
 
 class GatedMLP(nnx.Module):

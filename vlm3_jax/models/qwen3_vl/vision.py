@@ -13,7 +13,7 @@ from vlm3_jax.models.attention.kernels import Attend, row_attention
 from vlm3_jax.models.execution import Execution
 from vlm3_jax.models.inputs import ImageInputs
 from vlm3_jax.models.qwen3_vl.config import VisionConfig
-from vlm3_jax.models.stack import scan_layers, stacked
+from vlm3_jax.models.stack import run_layers, stacked
 from vlm3_jax.parallel.sharding import shard_rows
 
 _layer_norm = partial(nnx.LayerNorm, epsilon=1e-6, use_fast_variance=False)
@@ -101,7 +101,7 @@ class VisionTower(nnx.Module):
             return (x, taps), (x if collect else None)
 
         taps = jnp.zeros((num_taps, *x.shape), x.dtype)
-        (x, taps), every = scan_layers(self.blocks, step, (x, taps), self.execution.remat.vision)
+        (x, taps), every = run_layers(self.blocks, step, (x, taps), self.execution.remat.vision)
         return x, taps, every
 
     def features(self, x: jax.Array, taps: jax.Array) -> VisualFeatures:

@@ -1,0 +1,209 @@
+"""The compiled programs with what they have in flight, seen from the host."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from vlm3_jax.data.batch import pad_inputs
+from vlm3_jax.decoding import programs
+from vlm3_jax.decoding.buckets import bucket
+from vlm3_jax.decoding.cache import Sizes
+from vlm3_jax.decoding.drafting import Template
+from vlm3_jax.decoding.programs import Answers, Questions, State
+from vlm3_jax.decoding.prompts import Prompts
+from vlm3_jax.decoding.slots import Ticket
+from vlm3_jax.models.attention.kernels import choose_kernel
+from vlm3_jax.models.functional import Params, unstack
+from vlm3_jax.models.inputs import ImageInputs, TextInputs
+from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
+from vlm3_jax.parallel.mesh import BATCH_AXES
+from vlm3_jax.parallel.sharding import batch_sharding, param_shardings, replicated
+
+# Tokens of a step from which on each further one costs as much as the first: below, a device mostly
+# waits for the parameters.
+_RIDGE = {"cpu": 8}
+_RIDGE_OF_ACCELERATORS = 256
+
+
+class Engine:
+    """Prefixes and questions in, answers out; what goes where is decided by the caller.
+
+    Every process of a run must make the same calls, and gets all answers.
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        model: Qwen3VLConfig,
+        stop_tokens: Sequence[int],
+        mesh: Mesh,
+        *,
+        cache_dtype: jnp.dtype,
+        alternatives: int,
+    ):
+        """Makes the programs; they are compiled at their first call.
+
+        Args:
+            params: parameters that lie on `mesh`, in the type to compute in.
+            model: the model's shapes.
+            stop_tokens: ids that end an answer.
+            mesh: the devices.
+            cache_dtype: type of the kept keys and values.
+            alternatives: likeliest tokens that are handed out at each place of an answer.
+        """
+        self.groups = math.prod(mesh.shape[axis] for axis in BATCH_AXES)
+        self.sizes = Sizes(self.groups, 0, 0, 0, 0, 0, 0, 0, 0)
+        self._params = _unstacked(params, mesh)
+        self._stop_tokens = np.array(stop_tokens, np.int32)
+        self._mesh = mesh
+        self._merge_area = model.vision.spatial_merge_size**2
+        platform = mesh.devices.flat[0].platform
+        self._ridge = _RIDGE.get(platform, _RIDGE_OF_ACCELERATORS)
+
+        shardings = _state_shardings(mesh, model)
+        shapes = dict(config=model, kernel=choose_kernel("auto", platform))
+        compiled = partial(jax.jit, donate_argnames="state")
+        self._admit = compiled(partial(programs.admit, **shapes), out_shardings=shardings)
+        self._ask = compiled(partial(programs.ask, **shapes), out_shardings=shardings)
+        self._advance = compiled(
+            partial(programs.advance, **shapes),
+            static_argnames="window",
+            out_shardings=(shardings, replicated(mesh)),
+        )
+        self._read = jax.jit(lambda answers: answers, out_shardings=replicated(mesh))
+        self._clear = jax.jit(
+            partial(
+                programs.empty_state, config=model, dtype=cache_dtype, alternatives=alternatives
+            ),
+            static_argnames="sizes",
+            out_shardings=shardings,
+        )
+        self._state: State | None = None
+
+    def resize(self, sizes: Sizes) -> None:
+        """Makes room; what was in flight is gone."""
+        self._state = None  # The old caches are freed before the new ones are made.
+        self.sizes = sizes
+        with jax.set_mesh(self._mesh):
+            self._state = self._clear(sizes=sizes)
+
+    def sizes_for(self, prompts: Prompts, now: Sizes | None = None) -> Sizes:
+        """The given or present sizes, larger where these prompts do not fit in them."""
+        images = len(prompts.images.patches) // self._merge_area
+        patches = bucket(images, 32) * self._merge_area if images else 0
+        question = max(len(question.tokens) for question in prompts.questions)
+        now = now or self.sizes
+        return replace(
+            now,
+            patches=max(now.patches, patches),
+            prefix=max(now.prefix, bucket(len(prompts.prefix.tokens), 32)),
+            question=max(now.question, bucket(question, 8)),
+        )
+
+    def admit(self, placed: Sequence[tuple[int, Prompts] | None]) -> None:
+        """Reads a prefix into a slot of each group; None for a group that has none."""
+        sizes = self.sizes
+        some = next(one for one in placed if one is not None)[1]
+        no_text, no_images = _empty(some.prefix), _empty(some.images)
+        slots = [sizes.images if one is None else one[0] for one in placed]
+        texts = [no_text if one is None else one[1].prefix for one in placed]
+        text = pad_inputs(texts, TextInputs, sizes.prefix)
+        images = [no_images if one is None else one[1].images for one in placed]
+        patches = pad_inputs(images, ImageInputs, sizes.patches) if sizes.patches else None
+        inputs = np.array(slots, np.int32), text, patches
+        with jax.set_mesh(self._mesh):
+            placed = jax.device_put(inputs, batch_sharding(self._mesh))
+            self._state = self._admit(self._params, state=self._state, **_admitted(*placed))
+
+    def ask(
+        self, placed: Sequence[tuple[int, Sequence[tuple[int, Ticket]]] | None], template: Template
+    ) -> None:
+        """Reads questions into rows (number and ticket) of a slot of each group."""
+        sizes = self.sizes
+        shape = sizes.groups, sizes.asked
+        questions = Questions(
+            slots=np.full(sizes.groups, sizes.images, np.int32),
+            rows=np.full(shape, sizes.rows, np.int32),
+            tokens=np.zeros((*shape, sizes.question), np.int32),
+            positions=np.zeros((*shape, sizes.question, 3), np.int32),
+            lengths=np.ones(shape, np.int32),
+            limits=np.ones(shape, np.int32),
+        )
+        for group, one in enumerate(placed):
+            if one is None:
+                continue
+            questions.slots[group], rows = one
+            for i, (row, ticket) in enumerate(rows):
+                length = len(ticket.text.tokens)
+                questions.rows[group, i] = row
+                questions.tokens[group, i, :length] = ticket.text.tokens
+                questions.positions[group, i, :length] = ticket.text.positions
+                questions.lengths[group, i] = length
+                questions.limits[group, i] = ticket.limit
+        with jax.set_mesh(self._mesh):
+            questions = jax.device_put(questions, batch_sharding(self._mesh))
+            self._state = self._ask(
+                self._params,
+                state=self._state,
+                questions=questions,
+                template=template.tokens,
+                stop_tokens=self._stop_tokens,
+            )
+
+    def advance(self, until: np.ndarray, template: Template) -> tuple[Answers, jax.Array]:
+        """Starts to go on with all answers (see `programs.advance`).
+
+        Returns:
+            All answers and the steps that were made: arrays that wait for the devices when they
+            are read.
+        """
+        sizes = self.sizes
+        tokens = sizes.images * sizes.rows
+        wide_cost = max(tokens * sizes.window, self._ridge) / max(tokens, self._ridge)
+        with jax.set_mesh(self._mesh):
+            self._state, steps = self._advance(
+                self._params,
+                state=self._state,
+                template=template.tokens,
+                stop_tokens=self._stop_tokens,
+                until=until.astype(np.int32),
+                wide_cost=np.float32(wide_cost),
+                window=sizes.window,
+            )
+            return self._read(self._state.answers), steps
+
+
+def _unstacked(params: Params, mesh: Mesh) -> Params:
+    shardings = param_shardings(jax.eval_shape(unstack, params), mesh)
+    return jax.jit(unstack, out_shardings=shardings)(params)
+
+
+def _admitted(slots, text, images):
+    return {"slots": slots, "text": text, "images": images}
+
+
+def _empty(arrays):
+    return type(arrays)(*(array[:0] for array in arrays))
+
+
+def _state_shardings(mesh: Mesh, model: Qwen3VLConfig) -> State:
+    """Groups of rows over replica and fsdp, key heads over tensor."""
+    split_heads = model.text.num_key_value_heads % mesh.shape["tensor"] == 0
+    heads = "tensor" if split_heads else None
+    rows = batch_sharding(mesh)
+    kept = NamedSharding(mesh, PartitionSpec(BATCH_AXES, heads))
+    return State(
+        cache=kept,
+        prefix_lengths=rows,
+        lengths=rows,
+        positions=rows,
+        limits=rows,
+        answers=rows,
+        progress=rows,
+    )
