@@ -32,14 +32,9 @@ def mixed_samples() -> list[Sample]:
 
 
 def our_answers(
-    folder: Path,
-    samples: list[Sample],
-    *,
-    images: int = 4,
-    questions: int = 3,
-    mesh: MeshConfig | None = None,
+    folder: Path, samples: list[Sample], mesh: MeshConfig | None = None, **settings
 ) -> list[Answer]:
     """Answers to every turn of the samples, each asked alone, in order."""
-    config = DecodingConfig(images=images, questions=questions, max_new_tokens=NEW_TOKENS)
+    config = DecodingConfig(**{"questions": 3, "max_new_tokens": NEW_TOKENS} | settings)
     encoder, decoder = load_decoder(str(folder), "float32", mesh or MeshConfig(), config)
     return list(decoder.answer(encoder.encode_prompts(sample) for sample in samples))

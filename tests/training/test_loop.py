@@ -1,11 +1,11 @@
 import json
 import shutil
-from contextlib import contextmanager
 
 import jax
 import numpy as np
 import pytest
 
+from tests.compilations import compilations
 from tests.training.runs import metrics, run_config
 from vlm3_jax.errors import BadInput
 from vlm3_jax.hub import folder as hub
@@ -25,20 +25,6 @@ EXACT = (
     "token_fill",
     "patch_fill",
 )
-
-
-@contextmanager
-def compilations():
-    """The names of the programs that are compiled in the block."""
-    names = []
-
-    def listen(event: str, duration: float, **details) -> None:
-        if event == "/jax/core/compile/backend_compile_duration":
-            names.append(str(details.get("fun_name")))
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    yield names
-    jax.monitoring.unregister_event_duration_listener(listen)
 
 
 @pytest.fixture(scope="module")

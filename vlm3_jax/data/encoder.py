@@ -13,7 +13,7 @@ import jinja2
 import numpy as np
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from vlm3_jax.data.chat import Sample
+from vlm3_jax.data.chat import Sample, Turn
 from vlm3_jax.data.images import ImageProcessor
 from vlm3_jax.errors import BadInput
 from vlm3_jax.models.inputs import ImageInputs, TextInputs
@@ -125,6 +125,11 @@ class Encoder:
         images, grids = self._encode_images(sample)
         turns = range(len(sample.turns))
         return [self._prompt_row(sample.alone(i), images, grids) for i in turns]
+
+    def encode_answer(self, text: str) -> tuple[int, ...]:
+        """The tokens of an answer, with the one that closes it."""
+        row = self.encode(Sample((), (Turn("?", text),), key="an answer"))
+        return tuple(row.targets[row.loss_weights > 0].tolist())
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of tokens, without special ones."""

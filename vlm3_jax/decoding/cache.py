@@ -1,6 +1,6 @@
 """The keys and values that decoding keeps: a prefix's once, a question's and answer's a row."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import jax
@@ -37,11 +37,11 @@ class Sizes:
         """S, tokens that a row keeps."""
         return self.question + self.answer + self.window
 
-    def cache_bytes(self, config: TextConfig, dtype: jnp.dtype) -> int:
-        """Bytes of both caches, over all groups."""
-        tokens = self.groups * self.images * (self.prefix + self.rows * self.own)
-        per_token = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim
-        return tokens * per_token * jnp.dtype(dtype).itemsize
+    def smaller(self) -> "Sizes":
+        """Half the rows, or half the prefixes where a prefix has one row."""
+        if self.rows == 1:
+            return replace(self, images=self.images // 2)
+        return replace(self, rows=self.rows // 2, asked=min(self.asked, self.rows // 2))
 
 
 class KeyValues(NamedTuple):

@@ -25,6 +25,9 @@ class DecodingConfig:
     where that pays; 0: none."""
     cache_dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Type of the kept keys and values; auto is that of the computation."""
+    memory_bytes: int | None = None
+    """That keys, values and work may take of a device, beside the parameters; None: what is free.
+    Where it is too little, fewer questions are in flight."""
     alternatives: int = 0
     """The likeliest tokens at each place of an answer that are handed out with it."""
 

@@ -5,7 +5,9 @@ template is one answer with its numbers taken out; the loop checks what is guess
 what the model says, so a wrong guess costs time and never a token.
 """
 
+import re
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import jax
@@ -16,6 +18,7 @@ _END = -1
 _FIRST_HOLE = -2  # A number's place is -2 minus the number of its field.
 _MAX_FIELDS = 8
 _LENGTH = 256
+_NUMBER = re.compile(r"\s*[-+.\d]+")
 
 
 class Template(NamedTuple):
@@ -50,29 +53,21 @@ def no_template() -> Template:
     return Template(np.full(_LENGTH, _END, np.int32))
 
 
-def template_of(answer: Sequence[int], is_number: Callable[[int], bool]) -> Template:
+def template_of(answer: Sequence[int], text_of: Callable[[int], str]) -> Template:
     """The form of an answer: equal numbers of it are one field.
 
     Args:
         answer: token ids, with the stop token.
-        is_number: whether a token is a part of a number.
+        text_of: what a token says.
     """
     fields: dict[tuple[int, ...], int] = {}
     places: list[int] = []
-    number: list[int] = []
-
-    def close_number() -> None:
-        if number:
-            places.append(_FIRST_HOLE - fields.setdefault(tuple(number), len(fields)))
-            number.clear()
-
-    for token in answer:
-        if is_number(token):
-            number.append(token)
+    for is_number, run in groupby(answer, lambda token: bool(_NUMBER.fullmatch(text_of(token)))):
+        tokens = tuple(run)
+        if is_number and any(map(str.isdigit, "".join(map(text_of, tokens)))):
+            places.append(_FIRST_HOLE - fields.setdefault(tokens, len(fields)))
         else:
-            close_number()
-            places.append(token)
-    close_number()
+            places += tokens
     if len(fields) > _MAX_FIELDS or len(places) > _LENGTH - 2:
         return no_template()
     tokens = no_template().tokens
@@ -98,24 +93,27 @@ def propose(
         int32 [number], -1 where there is no guess; and how many of them follow from the template
         and what was said, before the first that is a mere chance.
     """
-    place, inside = progress.place, count - progress.begin
-    guesses, sure, is_sure = [], jnp.int32(0), jnp.bool(True)
-    for _ in range(number):
+
+    def guess(
+        at: tuple[jax.Array, jax.Array, jax.Array], _: None
+    ) -> tuple[tuple[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
+        place, inside, is_sure = at
         code = template[place]
         in_hole = code <= _FIRST_HOLE
         field = jnp.maximum(_FIRST_HOLE - code, 0)
         copied = progress.starts[field] + inside
         copies = in_hole & (copied < progress.ends[field])
         leaves = in_hole & ~copies
-        known = progress.ends[field] > 0
-        guess = jnp.where(copies, answer[copied], jnp.where(leaves, template[place + 1], code))
-        guesses.append(guess)
-        is_sure &= (code != _END) & (guess >= 0) & ~(leaves & ~known)
-        sure += is_sure
-        inside = jnp.where(copies, inside + 1, 0)
+        token = jnp.where(copies, answer[copied], jnp.where(leaves, template[place + 1], code))
+        is_new = leaves & (progress.ends[field] == 0)
+        is_sure &= (token >= 0) & ~is_new
         step = jnp.where(copies | (code == _END), 0, jnp.where(leaves, 2, 1))
         place = jnp.minimum(place + step, _LENGTH - 2)
-    return jnp.stack(guesses), sure
+        return (place, jnp.where(copies, inside + 1, 0), is_sure), (token, is_sure)
+
+    start = progress.place, count - progress.begin, jnp.bool(True)
+    guesses, sure = jax.lax.scan(guess, start, None, number)[1]
+    return guesses, jnp.sum(sure)
 
 
 def follow(
@@ -130,22 +128,21 @@ def follow(
         count: int32 [], tokens of the answer before them.
         number: int32 [], how many of `said` there are.
     """
-    for i in range(said.shape[0]):
-        token = said[i]
-        code = template[progress.place]
+
+    def go_on(old: Progress, at: tuple[jax.Array, jax.Array]) -> tuple[Progress, None]:
+        i, token = at
+        code = template[old.place]
         in_hole = code <= _FIRST_HOLE
         field = jnp.maximum(_FIRST_HOLE - code, 0)
-        leaves = in_hole & (token == template[progress.place + 1])
-        is_first = leaves & (progress.ends[field] == 0)
-        here = jnp.arange(_MAX_FIELDS) == field
-        starts = jnp.where(here & is_first, progress.begin, progress.starts)
-        ends = jnp.where(here & is_first, count + i, progress.ends)
-        place = jnp.where(
-            in_hole,
-            progress.place + jnp.where(leaves, 2, 0),
-            jnp.where(token == code, progress.place + 1, _LENGTH - 2),
+        leaves = in_hole & (token == template[old.place + 1])
+        is_first = leaves & (old.ends[field] == 0) & (jnp.arange(_MAX_FIELDS) == field)
+        literal = jnp.where(token == code, old.place + 1, _LENGTH - 2)
+        new = Progress(
+            place=jnp.where(in_hole, old.place + jnp.where(leaves, 2, 0), literal),
+            begin=jnp.where(in_hole & ~leaves, old.begin, count + i + 1),
+            starts=jnp.where(is_first, old.begin, old.starts),
+            ends=jnp.where(is_first, count + i, old.ends),
         )
-        begin = jnp.where(in_hole & ~leaves, progress.begin, count + i + 1)
-        new = Progress(jnp.minimum(place, _LENGTH - 2), begin, starts, ends)
-        progress = jax.tree.map(lambda a, b, i=i: jnp.where(i < number, a, b), new, progress)
-    return progress
+        return jax.tree.map(lambda a, b: jnp.where(i < number, a, b), new, old), None
+
+    return jax.lax.scan(go_on, progress, (jnp.arange(said.shape[0]), said))[0]

@@ -8,22 +8,29 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from absl import logging
+from jax.sharding import Mesh
 
 from vlm3_jax.data.batch import pad_inputs
-from vlm3_jax.decoding import programs
 from vlm3_jax.decoding.buckets import bucket
 from vlm3_jax.decoding.cache import Sizes
+from vlm3_jax.decoding.compiled import (
+    Programs,
+    abstract_state,
+    bytes_a_device,
+    compile_programs,
+    free_bytes,
+)
 from vlm3_jax.decoding.drafting import Template
 from vlm3_jax.decoding.programs import Answers, Questions, State
 from vlm3_jax.decoding.prompts import Prompts
 from vlm3_jax.decoding.slots import Ticket
-from vlm3_jax.models.attention.kernels import choose_kernel
+from vlm3_jax.errors import BadInput
 from vlm3_jax.models.functional import Params, unstack
 from vlm3_jax.models.inputs import ImageInputs, TextInputs
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
 from vlm3_jax.parallel.mesh import BATCH_AXES
-from vlm3_jax.parallel.sharding import batch_sharding, param_shardings, replicated
+from vlm3_jax.parallel.sharding import batch_sharding, param_shardings
 
 # Tokens of a step from which on each further one costs as much as the first: below, a device mostly
 # waits for the parameters.
@@ -46,8 +53,9 @@ class Engine:
         *,
         cache_dtype: jnp.dtype,
         alternatives: int,
+        memory_bytes: int | None = None,
     ):
-        """Makes the programs; they are compiled at their first call.
+        """Makes nothing yet: `resize` says for what.
 
         Args:
             params: parameters that lie on `mesh`, in the type to compute in.
@@ -56,6 +64,7 @@ class Engine:
             mesh: the devices.
             cache_dtype: type of the kept keys and values.
             alternatives: likeliest tokens that are handed out at each place of an answer.
+            memory_bytes: that may be taken of each device; None: what is free.
         """
         self.groups = math.prod(mesh.shape[axis] for axis in BATCH_AXES)
         self.sizes = Sizes(self.groups, 0, 0, 0, 0, 0, 0, 0, 0)
@@ -66,32 +75,55 @@ class Engine:
         platform = mesh.devices.flat[0].platform
         self._ridge = _RIDGE.get(platform, _RIDGE_OF_ACCELERATORS)
 
-        shardings = _state_shardings(mesh, model)
-        shapes = dict(config=model, kernel=choose_kernel("auto", platform))
-        compiled = partial(jax.jit, donate_argnames="state")
-        self._admit = compiled(partial(programs.admit, **shapes), out_shardings=shardings)
-        self._ask = compiled(partial(programs.ask, **shapes), out_shardings=shardings)
-        self._advance = compiled(
-            partial(programs.advance, **shapes),
-            static_argnames="window",
-            out_shardings=(shardings, replicated(mesh)),
+        self._empty = partial(
+            abstract_state,
+            model=model,
+            mesh=mesh,
+            cache_dtype=cache_dtype,
+            alternatives=alternatives,
         )
-        self._read = jax.jit(lambda answers: answers, out_shardings=replicated(mesh))
-        self._clear = jax.jit(
-            partial(
-                programs.empty_state, config=model, dtype=cache_dtype, alternatives=alternatives
-            ),
-            static_argnames="sizes",
-            out_shardings=shardings,
-        )
+        self._compile = partial(compile_programs, self._params, model, len(self._stop_tokens), mesh)
+        self._memory_bytes = memory_bytes
+        self._programs: Programs | None = None
         self._state: State | None = None
 
     def resize(self, sizes: Sizes) -> None:
-        """Makes room; what was in flight is gone."""
-        self._state = None  # The old caches are freed before the new ones are made.
+        """Makes room; what was in flight is gone.
+
+        Where there is not memory enough, fewer rows and then fewer prefixes are in flight.
+
+        Raises:
+            BadInput: there is not enough even for one question.
+        """
+        self._state = self._programs = None  # The old caches are freed before new ones are made.
+        free = self._memory_bytes or free_bytes(self._mesh)
+        while (needed := self._try(sizes, free)) > free:
+            if sizes.rows == sizes.images == 1:
+                raise BadInput(
+                    f"decoding one question needs {needed:,} bytes a device beside the parameters,"
+                    f" but {free:,} are free: use more devices (config.mesh.tensor), smaller"
+                    " images, a smaller max_new_tokens, or bfloat16."
+                )
+            smaller = sizes.smaller()
+            logging.warning(
+                "%d questions about each of %d images need %s bytes a device, but %s are free:"
+                " %d about each of %d are in flight",
+                *(sizes.rows, sizes.images, f"{needed:,}", f"{free:,}"),
+                *(smaller.rows, smaller.images),
+            )
+            sizes = smaller
         self.sizes = sizes
         with jax.set_mesh(self._mesh):
-            self._state = self._clear(sizes=sizes)
+            self._state = self._programs.clear()
+
+    def _try(self, sizes: Sizes, free: int) -> int:
+        """Compiles the programs, unless the state alone does not fit; the bytes that they need."""
+        state = self._empty(sizes)
+        needed = bytes_a_device(state)
+        if needed <= free:
+            self._programs = self._compile(sizes, state)
+            needed += self._programs.work_bytes
+        return needed
 
     def sizes_for(self, prompts: Prompts, now: Sizes | None = None) -> Sizes:
         """The given or present sizes, larger where these prompts do not fit in them."""
@@ -119,7 +151,7 @@ class Engine:
         inputs = np.array(slots, np.int32), text, patches
         with jax.set_mesh(self._mesh):
             placed = jax.device_put(inputs, batch_sharding(self._mesh))
-            self._state = self._admit(self._params, state=self._state, **_admitted(*placed))
+            self._state = self._programs.admit(self._params, self._state, *placed)
 
     def ask(
         self, placed: Sequence[tuple[int, Sequence[tuple[int, Ticket]]] | None], template: Template
@@ -148,12 +180,8 @@ class Engine:
                 questions.limits[group, i] = ticket.limit
         with jax.set_mesh(self._mesh):
             questions = jax.device_put(questions, batch_sharding(self._mesh))
-            self._state = self._ask(
-                self._params,
-                state=self._state,
-                questions=questions,
-                template=template.tokens,
-                stop_tokens=self._stop_tokens,
+            self._state = self._programs.ask(
+                self._params, self._state, questions, template.tokens, self._stop_tokens
             )
 
     def advance(self, until: np.ndarray, template: Template) -> tuple[Answers, jax.Array]:
@@ -167,16 +195,15 @@ class Engine:
         tokens = sizes.images * sizes.rows
         wide_cost = max(tokens * sizes.window, self._ridge) / max(tokens, self._ridge)
         with jax.set_mesh(self._mesh):
-            self._state, steps = self._advance(
+            self._state, steps = self._programs.advance(
                 self._params,
-                state=self._state,
-                template=template.tokens,
-                stop_tokens=self._stop_tokens,
-                until=until.astype(np.int32),
-                wide_cost=np.float32(wide_cost),
-                window=sizes.window,
+                self._state,
+                template.tokens,
+                self._stop_tokens,
+                until.astype(np.int32),
+                np.float32(wide_cost),
             )
-            return self._read(self._state.answers), steps
+            return self._programs.read(self._state.answers), steps
 
 
 def _unstacked(params: Params, mesh: Mesh) -> Params:
@@ -184,26 +211,5 @@ def _unstacked(params: Params, mesh: Mesh) -> Params:
     return jax.jit(unstack, out_shardings=shardings)(params)
 
 
-def _admitted(slots, text, images):
-    return {"slots": slots, "text": text, "images": images}
-
-
 def _empty(arrays):
     return type(arrays)(*(array[:0] for array in arrays))
-
-
-def _state_shardings(mesh: Mesh, model: Qwen3VLConfig) -> State:
-    """Groups of rows over replica and fsdp, key heads over tensor."""
-    split_heads = model.text.num_key_value_heads % mesh.shape["tensor"] == 0
-    heads = "tensor" if split_heads else None
-    rows = batch_sharding(mesh)
-    kept = NamedSharding(mesh, PartitionSpec(BATCH_AXES, heads))
-    return State(
-        cache=kept,
-        prefix_lengths=rows,
-        lengths=rows,
-        positions=rows,
-        limits=rows,
-        answers=rows,
-        progress=rows,
-    )

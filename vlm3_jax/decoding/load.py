@@ -1,6 +1,7 @@
 """A checkpoint made ready to answer."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 import jax
@@ -38,7 +39,8 @@ def load_decoder(
     shardings = param_shardings(abstract_params(encoder.config), devices)
     _, params = load_params(checkpoint, shardings, jnp.dtype(dtype))
     logging.info("loaded %s in %s on %d devices", checkpoint, dtype, devices.size)
-    return encoder, Decoder(params, encoder.config, stop_tokens, devices, config)
+    text_of = cache(lambda token: encoder.decode([token]))
+    return encoder, Decoder(params, encoder.config, stop_tokens, devices, config, text_of)
 
 
 def resolve_dtype(dtype: str) -> str:

@@ -59,7 +59,7 @@ class Decoder:
         stop_tokens: Sequence[int],
         mesh: Mesh,
         config: DecodingConfig,
-        is_number: Callable[[int], bool] | None = None,
+        text_of: Callable[[int], str],
     ):
         """Makes the programs; they are compiled when the first prompt comes.
 
@@ -69,12 +69,12 @@ class Decoder:
             stop_tokens: ids that end an answer.
             mesh: the devices.
             config: how answers are written.
-            is_number: whether a token is a part of a number; without it nothing is guessed.
+            text_of: what a token says.
         """
         self.stats = Stats()
         self._stop_tokens = frozenset(stop_tokens)
         self._config = config
-        self._is_number = is_number if config.draft_tokens else None
+        self._text_of = text_of
         self._template = no_template()
         dtype = params["text"]["embed"]["embedding"].dtype
         if config.cache_dtype != "auto":
@@ -86,7 +86,9 @@ class Decoder:
             mesh,
             cache_dtype=dtype,
             alternatives=config.alternatives,
+            memory_bytes=config.memory_bytes,
         )
+        self._wanted = self._engine.sizes
         # Without a shared prefix every row has its own.
         self._rows = config.questions if config.share_prefix else 1
         self._images = config.images * config.questions // self._rows
@@ -110,6 +112,16 @@ class Decoder:
                 while next_number in ready:
                     yield ready.pop(next_number)
                     next_number += 1
+
+    def expect(self, answer: Sequence[int]) -> None:
+        """Guesses that the next answers have the form of this one, numbers aside.
+
+        A finished answer replaces it.
+
+        Args:
+            answer: token ids, with the stop token.
+        """
+        self._template = template_of(answer, self._text_of)
 
     def _jobs(self, groups: Iterable[Sequence[Encoded]]) -> Iterator[tuple[Prompts, list[Ticket]]]:
         """The prompts of every prefix with tickets for their questions."""
@@ -152,20 +164,21 @@ class Decoder:
     def _make_room(self, jobs: deque) -> None:
         """Sizes the engine for the jobs that are known."""
         engine = self._engine
-        sizes = engine.sizes
+        sizes = self._wanted
         rows = min(self._rows, max(len(tickets) for _, tickets in jobs))
         sizes = replace(
             sizes,
             images=max(sizes.images, min(self._images, -(-len(jobs) // engine.groups))),
             rows=max(sizes.rows, rows),
             answer=self._config.max_new_tokens,
-            window=1 + (self._config.draft_tokens if self._is_number else 0),
+            window=1 + self._config.draft_tokens,
         )
         sizes = replace(sizes, asked=min(sizes.rows, _ASKED))
         for prompts, _ in jobs:
             sizes = engine.sizes_for(prompts, sizes)
-        if sizes != engine.sizes:
+        if sizes != self._wanted:
             engine.resize(sizes)
+            self._wanted = sizes  # Memory may give less, and would again.
 
     def _admit(self, slots: np.ndarray, jobs: deque) -> None:
         """Reads the prefixes of waiting jobs into slots that are done."""
@@ -237,6 +250,7 @@ class Decoder:
                 done[ticket.number] = Answer(ids, ids[-1] in self._stop_tokens, log_probability)
                 self.stats.questions += 1
                 self.stats.tokens += int(count)
-        if done and self._is_number is not None:
-            self._template = template_of(done[max(done)].token_ids, self._is_number)
+        finished = [answer for answer in done.values() if answer.finished]
+        if finished and self._config.draft_tokens:
+            self.expect(finished[-1].token_ids)
         return done

@@ -61,6 +61,7 @@ def predict_depth(
     waiting: deque[_Asked] = deque()
     progress = Progress(len(source), "views", "questions")
     predictions = []
+    decoder.expect(encoder.encode_answer(depth.format_answer(1.23)))
     for answer in decoder.answer(_prompts(config, source, encoder, waiting)):
         asked = waiting.popleft()
         progress.report(asked.view, len(predictions))
