@@ -6,7 +6,7 @@ from vlm3_jax.errors import BadInput
 from vlm3_jax.geometry.camera import Camera
 
 
-def check_inside(xy: np.ndarray, width: int, height: int) -> None:
+def check_points(xy: np.ndarray, width: int, height: int) -> None:
     """Raises BadInput that names the first of the pixels [N, 2] that is outside the image."""
     xy = np.asarray(xy, np.float64)
     for x, y in xy[~((xy >= 0) & (xy < (width, height))).all(axis=1)]:

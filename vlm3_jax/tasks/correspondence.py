@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vlm3_jax.errors import BadInput
-from vlm3_jax.geometry.pixels import check_inside, normalize_point
+from vlm3_jax.geometry.pixels import check_points, normalize_point
 from vlm3_jax.tasks.averages import mean, median
 from vlm3_jax.tasks.reading import tuples, without_thoughts
 
@@ -97,8 +97,8 @@ def ask(
         BadInput: a point is outside its image.
     """
     matches = np.asarray(matches, np.float64).reshape(-1, 4)
-    check_inside(matches[:, :2], *size_1)
-    check_inside(matches[:, 2:], *size_2)
+    check_points(matches[:, :2], *size_1)
+    check_points(matches[:, 2:], *size_2)
     if backward:
         matches, (size_1, size_2) = matches[:, [2, 3, 0, 1]], (size_2, size_1)
     prompt = (BACKWARD_PROMPT if backward else PROMPT) + (THINK_SUFFIX if think else "")

@@ -12,7 +12,7 @@ import numpy as np
 
 from vlm3_jax.errors import BadInput
 from vlm3_jax.geometry.camera import Camera
-from vlm3_jax.geometry.pixels import check_inside, normalize_point, scale_points
+from vlm3_jax.geometry.pixels import check_points, normalize_point, scale_points
 from vlm3_jax.tasks.averages import mean, root_mean_square
 from vlm3_jax.tasks.reading import without_thoughts
 
@@ -78,7 +78,7 @@ def prompts(camera: Camera, unified: Camera, points_xy: np.ndarray) -> list[str]
         BadInput: a point is outside the image.
     """
     points_xy = np.asarray(points_xy, np.float64).reshape(-1, 2)
-    check_inside(points_xy, camera.width, camera.height)
+    check_points(points_xy, camera.width, camera.height)
     shown = scale_points(points_xy, camera, unified)
     names = [normalize_point(*xy, unified.width, unified.height, COORDINATE_SCALE) for xy in shown]
     return [PROMPT.format(x=x, y=y) for x, y in names]
