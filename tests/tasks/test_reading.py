@@ -2,7 +2,7 @@ import pytest
 from hypothesis import example, given
 
 from tests.tasks.texts import UNREADABLE, nonsense, states
-from vlm3_jax.tasks.reading import length_m, plain, tuples, without_thoughts
+from vlm3_jax.tasks.reading import agreed, length_m, plain, tuples, without_thoughts
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,7 @@ from vlm3_jax.tasks.reading import length_m, plain, tuples, without_thoughts
         ("a <think> b", "a "),
         ("a </think> b", " b"),
         ("<think> a </think> b </think> c", " c"),
+        ("a <think> b </think> c </think> d", " d"),
         ("<think> a <answer> b </answer>", "<answer> b </answer>"),
         ("<think> a <answer> b </answer> </think> c", " c"),
         ("1<think></think>2", "1\n2"),
@@ -103,6 +104,14 @@ def test_a_length_is_stated_by_its_text(text):
     assert metres >= 0
     parts = any(states(text, metres / scale) for scale in _SCALES)
     assert parts or (" ft" in text and " in" in text)
+
+
+def test_values_agree_within_a_hundredth():
+    assert agreed([]) is None
+    assert agreed([2.0, 2.01, 1.99]) == 2.0
+    assert agreed([2.0, 2.1]) is None
+    for values in ([float("inf")] * 2, [2.0, float("inf")], [float("nan")]):
+        assert agreed(values) is None
 
 
 def test_tuples_are_of_the_asked_length():

@@ -4,7 +4,6 @@ Only finite numbers in ASCII digits count. A text that can be read in two ways i
 ranges, decimal commas, two values that disagree.
 """
 
-import math
 import re
 from collections.abc import Sequence
 
@@ -88,9 +87,10 @@ def tuples(text: str, length: int) -> list[tuple[float, ...]]:
 
 def agreed(values: Sequence[float]) -> float | None:
     """The first of the values if all are finite and within 1% of it, else None."""
-    if not values or not all(map(math.isfinite, values)):
+    if not values:
         return None
     first = values[0]
+    # An infinite value agrees with none, not even with itself.
     same = all(abs(value - first) <= _AGREEMENT * abs(first) for value in values)
     return first if same else None
 
