@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vlm3_jax.evaluation.picture import draw_points
+from vlm3_jax.evaluation.picture import draw_boxes, draw_matches, draw_points
 
 
 def changed(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -49,3 +49,41 @@ def test_small_images_are_enlarged_with_their_points():
 def test_every_point_needs_a_label():
     with pytest.raises(ValueError):
         draw_points(np.zeros((500, 500, 3), np.uint8), [(1, 1)], [])
+
+
+def test_boxes_have_their_edges_and_colours():
+    image = np.full((480, 640, 3), 90, np.uint8)
+    picture = np.asarray(draw_boxes(image, [(100, 80, 300, 200), (320, 90, 500, 400)], ["", ""]))
+    for x, y in ((100, 150), (300, 150), (200, 80), (200, 200)):
+        assert picture[y, x].tolist() == [255, 64, 64]
+    assert picture[300, 320].tolist() == [64, 160, 255]
+    assert picture[150, 200].tolist() == [90, 90, 90]
+    labelled = np.asarray(draw_boxes(image, [(100, 80, 300, 200)], ["chair"]))
+    plain = np.asarray(draw_boxes(image, [(100, 80, 300, 200)], [""]))
+    top, left, bottom, right = changed(plain, labelled)
+    assert right - left > 25 and abs((top + bottom) / 2 - 80) < 12
+
+
+def test_matches_join_the_images():
+    first, second = np.full((400, 300, 3), 90, np.uint8), np.full((300, 400, 3), 50, np.uint8)
+    picture = np.asarray(
+        draw_matches(
+            first, second, [(100, 100), (50, 350)], [(100, 100), None], [(100, 140), (7, 9)]
+        )
+    )
+    assert picture.shape == (400, 700, 3)
+    assert picture[100, 250].tolist() == picture[100, 400].tolist() == [255, 64, 64]
+    assert picture[120, 400].tolist() == picture[140, 400].tolist() == [64, 220, 96]
+    # Without an answer there is the label, and no line to it.
+    assert picture[9, 307].tolist() == [64, 220, 96]
+    assert picture[350, 50].tolist() == [64, 160, 255] and picture[180, 180].tolist() == [
+        90,
+        90,
+        90,
+    ]
+    assert picture[350, 500].tolist() == [0, 0, 0]
+
+
+def test_absurd_answers_can_be_drawn():
+    image = np.zeros((64, 64, 3), np.uint8)
+    draw_matches(image, image, [(1, 1)], [(1e6, -1e6)], [(2, 2)])

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from vlm3_jax.geometry.pose import (
+    direction_error_degrees,
     from_yaw_pitch_roll,
     relative_pose,
     rotation_angle_degrees,
@@ -59,3 +60,59 @@ def test_relative_pose(rng):
     two_to_one = np.linalg.inv(c2w[0]) @ c2w[1]
     np.testing.assert_allclose(rotation, two_to_one[:3, :3], atol=1e-12)
     np.testing.assert_allclose(translation, two_to_one[:3, 3], atol=1e-12)
+
+
+def test_ten_thousand_random_poses_agree_with_scipy(rng):
+    # Random angles rather than random rotations: these would hardly come near the lock.
+    angles = rng.uniform([-180, -89.9, -180], [180, 89.9, 180], (10_000, 3))
+    expected = Rotation.from_euler("YXZ", angles, degrees=True)
+    got = np.array([from_yaw_pitch_roll(*ypr) for ypr in angles])
+    np.testing.assert_allclose(got, expected.as_matrix(), atol=1e-14)
+    split = np.array([yaw_pitch_roll(rotation) for rotation in got])
+    np.testing.assert_allclose(split, angles, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(
+        np.array([yaw_pitch_roll(rotation) for rotation in expected.as_matrix()]),
+        expected.as_euler("YXZ", degrees=True),
+        rtol=0,
+        atol=1e-9,
+    )
+    np.testing.assert_allclose(
+        [rotation_angle_degrees(rotation) for rotation in got],
+        np.degrees(expected.magnitude()),
+        rtol=0,
+        atol=1e-9,
+    )
+
+
+@pytest.mark.parametrize("short_of", [1e-2, 1e-4, 1e-6, 1e-7, 1e-8, 1e-9, 1e-12])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_close_to_straight_up_and_down_the_rotation_survives(rng, short_of, sign):
+    for yaw, roll in rng.uniform(-180, 180, (50, 2)):
+        rotation = Rotation.from_euler(
+            "YXZ", [yaw, sign * (90 - short_of), roll], degrees=True
+        ).as_matrix()
+        again = from_yaw_pitch_roll(*yaw_pitch_roll(rotation))
+        np.testing.assert_allclose(again, rotation, rtol=0, atol=1e-9)
+
+
+def test_direction_error_agrees_with_the_published_formula(rng):
+    # VGGT and MapAnything: arccos of the root of 1 - (1 - (t . t')^2), in 0 to 90 degrees.
+    for a, b in rng.normal(size=(1000, 2, 3)):
+        dot = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+        signed = direction_error_degrees(a * 1e3, b * 1e-3)
+        assert signed == pytest.approx(np.degrees(np.arccos(dot)), abs=1e-5)
+        unsigned = np.degrees(np.arccos(np.sqrt(1 - (1 - dot**2))))
+        assert direction_error_degrees(a, b, signed=False) == pytest.approx(unsigned, abs=1e-5)
+
+
+def test_direction_error_at_its_ends():
+    x = np.array([1.0, 0, 0])
+    assert direction_error_degrees(x, -x) == 180
+    assert direction_error_degrees(x, -x, signed=False) == 0
+    assert direction_error_degrees(x, [1, 1e-9, 0]) == pytest.approx(np.degrees(1e-9))
+    assert direction_error_degrees(1e300 * x, [1e-300, 1e-300, 0]) == pytest.approx(45)
+    for signed in (True, False):
+        assert direction_error_degrees(x, [0, 0, 0], signed=signed) == 90
+        assert direction_error_degrees([0, 0, 0], x, signed=signed) == 90
+        assert direction_error_degrees(x, [np.nan, 0, 1], signed=signed) == np.inf
+        assert direction_error_degrees([np.inf, 0, 0], x, signed=signed) == np.inf

@@ -1,3 +1,4 @@
+import math
 import re
 from dataclasses import replace
 
@@ -6,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tasks.texts import UNREADABLE, nonsense, states
 from vlm3_jax.errors import BadInput
 from vlm3_jax.geometry.camera import Camera, unify_focal
 from vlm3_jax.tasks import depth
@@ -117,12 +119,69 @@ def test_an_answer_reads_back_to_its_two_decimals(metres):
         ("<answer> 1e999 </answer>", None),
         ("<answer> nan </answer>", None),
         ("<answer> 5", None),
+        ("<think> <answer> 5 </answer> </think> <answer> 6 </answer>", 6.0),
+        ("<think> <answer> 5 </answer> </think>", None),
+        ("<think> it is far <answer> 6 </answer>", 6.0),
+        ("<answer> <answer> 6 </answer> </answer>", 6.0),
+        ("<answer> 5 <answer> 6 </answer>", 6.0),
+        ("<answer> 5 6 </answer>", None),
+        ("<answer> ٣ </answer>", None),
+        ("<answer> \uff15.5 </answer>", None),
+        ("<answer> \u22125 </answer>", None),
         ("5", None),
         ("", None),
     ],
 )
 def test_answers_are_parsed_by_the_released_pattern(text, value):
     assert depth.parse_answer(text) == value
+
+
+@pytest.mark.parametrize("text", UNREADABLE)
+def test_no_depth_is_made_up(text):
+    assert depth.parse_answer(text) is None
+
+
+RELEASED = re.compile(r"<answer>\s*([-+]?\d*\.?\d+(?:[eE][-+]?\d+)?)\s*</answer>", re.ASCII)
+
+
+@given(nonsense)
+def test_depths_are_those_of_the_released_pattern_outside_of_thoughts(text):
+    if "think>" in text.lower() or not text.isascii():
+        value = depth.parse_answer(text)
+        assert value is None or states(text, value)
+        return
+    for wrapped in (text, f"<answer> {text} </answer>"):
+        match = RELEASED.search(wrapped)
+        expected = float(match[1]) if match and math.isfinite(float(match[1])) else None
+        assert depth.parse_answer(wrapped) == expected
+
+
+def oracle(rng, factor: float) -> tuple[list[float | None], list[float]]:
+    """Answers that are wrong by a factor, through text, to 10,000 questions of depths."""
+    truths = rng.uniform(0.5, 120, 10_000)
+    questions = depth.ask(
+        at(640, 480), at(640, 480), rng.uniform(0, [640, 480], (10_000, 2)), truths * factor
+    )
+    return [depth.parse_answer(question.answer) for question in questions], truths.tolist()
+
+
+def test_a_perfect_oracle_is_right_within_the_printed_decimals(rng):
+    answers, truths = oracle(rng, 1.0)
+    assert np.abs(np.subtract(answers, truths)).max() <= 0.005 + 1e-9
+    result = depth.score(answers, truths)
+    assert result.delta1 == result.delta1_parsed_only == 1.0
+    assert result.rmse <= 0.005 and result.abs_rel <= 0.01
+
+
+@pytest.mark.parametrize(("factor", "delta1"), [(1.2, 1.0), (1.3, 0.0), (0.7, 0.0)])
+def test_a_shifted_oracle_scores_its_shift(rng, factor, delta1):
+    answers, truths = oracle(rng, factor)
+    result = depth.score(answers, truths)
+    assert result.delta1 == delta1
+    assert result.abs_rel == pytest.approx(abs(factor - 1), abs=1e-3)
+    assert result.rmse == pytest.approx(
+        abs(factor - 1) * np.sqrt(np.mean(np.square(truths))), rel=1e-4
+    )
 
 
 def test_score_counts_both_ways():
@@ -133,6 +192,8 @@ def test_score_counts_both_ways():
     assert result == depth.DepthScore(
         delta1=2 / 7,
         delta1_parsed_only=2 / 4,
+        abs_rel=pytest.approx((0 + 0.25 + 0.19 + 3) / 4),
+        rmse=pytest.approx(((0.25**2 + 0.19**2 + 3**2) / 4) ** 0.5),
         num_questions=7,
         num_unparsed=1,
         num_nonpositive=2,
@@ -157,7 +218,8 @@ def test_correct_is_within_a_factor_of_a_positive_answer(prediction, correct):
 
 
 def test_score_without_a_usable_answer_has_no_parsed_only_value():
-    assert depth.score([None, -2.0], [1.0, 2.0]).delta1_parsed_only is None
+    result = depth.score([None, -2.0], [1.0, 2.0])
+    assert result.delta1_parsed_only is None and result.abs_rel is None and result.rmse is None
 
 
 def test_nothing_to_score_is_refused():

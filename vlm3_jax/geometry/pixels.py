@@ -2,7 +2,18 @@
 
 import numpy as np
 
+from vlm3_jax.errors import BadInput
 from vlm3_jax.geometry.camera import Camera
+
+
+def check_points(xy: np.ndarray, width: int, height: int) -> None:
+    """Raises BadInput that names the first of the pixels [N, 2] that is outside the image."""
+    xy = np.asarray(xy, np.float64)
+    for x, y in xy[~((xy >= 0) & (xy < (width, height))).all(axis=1)]:
+        raise BadInput(
+            f"the point ({x:g}, {y:g}) is outside the image of {width}x{height} pixels:"
+            f" x must be in 0 to {width - 1} and y in 0 to {height - 1}."
+        )
 
 
 def scale_points(xy: np.ndarray, source: Camera, target: Camera) -> np.ndarray:

@@ -46,7 +46,10 @@ def yaw_pitch_roll(rotation: np.ndarray) -> tuple[float, float, float]:
     cos_pitch = math.hypot(r[0, 2], r[2, 2])
     pitch = math.atan2(-r[1, 2], cos_pitch)
     if cos_pitch > 1e-9:
-        yaw, roll = math.atan2(r[0, 2], r[2, 2]), math.atan2(r[1, 0], r[1, 1])
+        yaw = math.atan2(r[0, 2], r[2, 2])
+        # Of Ry(-yaw) R, so that roll makes up for what yaw loses to rounding near the lock.
+        sy, cy = math.sin(yaw), math.cos(yaw)
+        roll = math.atan2(sy * r[2, 1] - cy * r[0, 1], cy * r[0, 0] - sy * r[2, 0])
     else:
         yaw, roll = math.atan2(-r[2, 0], r[0, 0]), 0.0
     return math.degrees(yaw), math.degrees(pitch), math.degrees(roll)
@@ -60,3 +63,27 @@ def rotation_angle_degrees(rotation: np.ndarray) -> float:
     half_sine = np.linalg.norm(r - np.eye(3)) / math.sqrt(8)
     half_cosine = math.sqrt(max((1 + np.trace(r)) / 4, 0.0))
     return math.degrees(2 * math.atan2(half_sine, half_cosine))
+
+
+def direction_error_degrees(
+    direction: np.ndarray, truth: np.ndarray, *, signed: bool = True
+) -> float:
+    """Angle between two vectors [3] of any length, degrees.
+
+    Args:
+        direction: one vector.
+        truth: the other.
+        signed: in [0, 180]; else opposite vectors count as equal, and it is in [0, 90].
+
+    Returns:
+        The angle; 90 if a vector is zero, infinite if one is not finite.
+    """
+    a, b = np.asarray(direction, np.float64), np.asarray(truth, np.float64)
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return math.inf
+    # Divided by the largest part first: the square of a very large or small one is inexact.
+    a, b = (v / max(np.abs(v).max(), np.finfo(np.float64).tiny) for v in (a, b))
+    if not (a.any() and b.any()):
+        return 90.0
+    angle = math.degrees(math.atan2(np.linalg.norm(np.cross(a, b)), float(a @ b)))
+    return angle if signed else min(angle, 180 - angle)

@@ -12,7 +12,9 @@ import numpy as np
 
 from vlm3_jax.errors import BadInput
 from vlm3_jax.geometry.camera import Camera
-from vlm3_jax.geometry.pixels import normalize_point, scale_points
+from vlm3_jax.geometry.pixels import check_points, normalize_point, scale_points
+from vlm3_jax.tasks.averages import mean, root_mean_square
+from vlm3_jax.tasks.reading import without_thoughts
 
 COORDINATE_SCALE = 2000
 
@@ -30,8 +32,8 @@ ANSWER = (
     "<answer> {depth:.2f} </answer>"
 )
 
-# The pattern of VLM3's released notebook.
-_ANSWER = re.compile(r"<answer>\s*([-+]?\d*\.?\d+(?:[eE][-+]?\d+)?)\s*</answer>")
+# The pattern of VLM3's released notebook, whose \d would also take digits of other scripts.
+_ANSWER = re.compile(r"<answer>\s*([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*</answer>")
 _DELTA1 = 1.25
 
 
@@ -55,6 +57,10 @@ class DepthScore:
     """Over all questions: an answer that cannot be parsed or is not positive is wrong."""
     delta1_parsed_only: float | None
     """Over the parsed, positive answers only, as VLM3's notebook counts; None without any."""
+    abs_rel: float | None
+    """Mean of |prediction - truth| / truth over the parsed, positive answers; None without any."""
+    rmse: float | None
+    """Root of the mean squared error over the same answers, metres; None without any."""
     num_questions: int
     num_unparsed: int
     num_nonpositive: int
@@ -72,12 +78,7 @@ def prompts(camera: Camera, unified: Camera, points_xy: np.ndarray) -> list[str]
         BadInput: a point is outside the image.
     """
     points_xy = np.asarray(points_xy, np.float64).reshape(-1, 2)
-    size = (camera.width, camera.height)
-    for x, y in points_xy[~((points_xy >= 0) & (points_xy < size)).all(axis=1)]:
-        raise BadInput(
-            f"the point ({x:g}, {y:g}) is outside the image of {size[0]}x{size[1]} pixels:"
-            f" x must be in 0 to {size[0] - 1} and y in 0 to {size[1] - 1}."
-        )
+    check_points(points_xy, camera.width, camera.height)
     shown = scale_points(points_xy, camera, unified)
     names = [normalize_point(*xy, unified.width, unified.height, COORDINATE_SCALE) for xy in shown]
     return [PROMPT.format(x=x, y=y) for x, y in names]
@@ -112,8 +113,11 @@ def format_answer(depth_m: float) -> str:
 
 
 def parse_answer(text: str) -> float | None:
-    """Reads the metres of an answer; None where there is no finite number in answer tags."""
-    match = _ANSWER.search(text)
+    """Reads the metres of an answer; None where there is no finite number in answer tags.
+
+    Of several answers the first counts; one inside a thought is none.
+    """
+    match = _ANSWER.search(without_thoughts(text))
     value = float(match[1]) if match else math.nan
     return value if math.isfinite(value) else None
 
@@ -133,6 +137,8 @@ def score(predictions: Sequence[float | None], truths: Sequence[float]) -> Depth
     return DepthScore(
         delta1=correct / len(pairs),
         delta1_parsed_only=correct / len(usable) if usable else None,
+        abs_rel=mean([abs(prediction - truth) / truth for prediction, truth in usable]),
+        rmse=root_mean_square([prediction - truth for prediction, truth in usable]),
         num_questions=len(pairs),
         num_unparsed=unparsed,
         num_nonpositive=len(pairs) - unparsed - len(usable),

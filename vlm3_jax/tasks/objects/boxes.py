@@ -1,0 +1,52 @@
+"""Boxes as text."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from vlm3_jax.errors import BadInput
+from vlm3_jax.geometry.pixels import normalize_point
+
+COORDINATE_SCALE = 1000
+BOX = "bounding box region ({}, {}, {}, {})"
+
+_MASK = "<mask>"
+_REGION = re.compile(r"<mask>|[Rr]egion \[([0-9]{1,6})\]")
+
+
+def box_text(box_xyxy: Sequence[float] | np.ndarray, width: int, height: int) -> str:
+    """Names a box in 1/1000 of its image's sides.
+
+    Args:
+        box_xyxy: left, top, right, bottom in pixels of the original image: VLM3's labels round
+            from these, not from the resized image.
+        width: of the original image.
+        height: of the original image.
+    """
+    x1, y1, x2, y2 = box_xyxy
+    first = normalize_point(x1, y1, width, height, COORDINATE_SCALE)
+    return BOX.format(*first, *normalize_point(x2, y2, width, height, COORDINATE_SCALE))
+
+
+def name_regions(text: str, names: Sequence[str]) -> str:
+    """Puts names in the place of `<mask>`, one after the other, and of `Region [i]`.
+
+    Args:
+        text: question or answer of SpatialRGPT's data.
+        names: of the regions, see `box_text`.
+
+    Raises:
+        BadInput: the text refers to a region that has no name.
+    """
+    masks = iter(range(text.count(_MASK)))
+
+    def name(match: re.Match[str]) -> str:
+        index = next(masks) if match[0] == _MASK else int(match[1])
+        if index >= len(names):
+            raise BadInput(
+                f"'{text}' refers to region {index}, but has {len(names)} boxes: check its record."
+            )
+        return names[index]
+
+    return _REGION.sub(name, text)
