@@ -67,12 +67,13 @@ def _conversation(
         row.text.tokens[places].astype(np.int64),
         # Ours stand where a token is predicted, theirs at the token itself.
         np.concatenate([[IGNORED], targets[:-1]]).astype(np.int64),
-        _pixel_values(row.images.patches[patches], vision),
+        pixel_values(row.images.patches[patches], vision),
         np.array(grids, np.int64).reshape(-1, 3),
     )
 
 
-def _pixel_values(patches: np.ndarray, vision: VisionConfig) -> np.ndarray:
+def pixel_values(patches: np.ndarray, vision: VisionConfig) -> np.ndarray:
+    """What transformers makes of patches, uint8 [P, C*p*p]: float32 [P, C*T*p*p], normalised."""
     pixels = patches.reshape(len(patches), vision.in_channels, 1, -1).astype(np.float32) / 255
     mean, std = (
         np.asarray(x, np.float32)[:, None, None] for x in (vision.image_mean, vision.image_std)
