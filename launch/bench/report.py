@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from launch.bench.plan import Outcome, Plan
-from launch.bench.tables import line, rate, spread, stats
+from launch.bench.tables import rate, spread, stats
 from vlm3_jax.errors import BadInput
 from vlm3_jax.models.inputs import Batch
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
@@ -103,7 +103,7 @@ def readable(figures: dict[str, Any]) -> str:
         f"{name}: {', '.join(f'{key} {value}' for key, value in side['about'].items())}"
         for name, side in sides.items()
     ]
-    lines.append(line("median (least to most)", list(sides)))
+    lines.append(_line("median (least to most)", list(sides)))
     for title, key, digits in (
         ("samples/s", "samples_per_s", 3),
         ("tokens/s", "tokens_per_s", 1),
@@ -112,7 +112,7 @@ def readable(figures: dict[str, Any]) -> str:
         ("MFU", "mfu", 3),
     ):
         cells = [spread(side[key], digits) for side in sides.values() if key in side]
-        lines += [line(title, cells)] if cells else []
+        lines += [_line(title, cells)] if cells else []
     for title, key, digits in (
         ("peak memory, GB", "peak_gb", 2),
         ("start, s", "start_seconds", 1),
@@ -121,7 +121,7 @@ def readable(figures: dict[str, Any]) -> str:
         ("last loss", "last_loss", 5),
     ):
         cells = [f"{side[key]:.{digits}f}" for side in sides.values() if key in side]
-        lines += [line(title, cells)] if cells else []
+        lines += [_line(title, cells)] if cells else []
     if "times_as_fast" in figures:
         ratio = figures["times_as_fast"]
         lines.append(
@@ -152,3 +152,7 @@ def _side(work: Work, outcomes: Sequence[Outcome], peak: float | None) -> dict[s
     if first.peak_bytes is not None:
         side["peak_gb"] = max(outcome.peak_bytes for outcome in outcomes) / 1e9
     return side
+
+
+def _line(title: str, cells: Sequence[str]) -> str:
+    return f"{title:24}" + "".join(f"{cell:>32}" for cell in cells)

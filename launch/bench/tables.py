@@ -1,4 +1,4 @@
-"""Figures of several rounds, and the lines that show them."""
+"""Figures of several rounds, and how they are shown."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -18,8 +18,3 @@ def spread(values: dict[str, float], digits: int) -> str:
     """`stats` as text."""
     middle, least, most = (f"{values[name]:.{digits}f}" for name in ("median", "least", "most"))
     return f"{middle} ({least} to {most})"
-
-
-def line(title: str, cells: Sequence[str]) -> str:
-    """A line of a table with a column a side."""
-    return f"{title:24}" + "".join(f"{cell:>32}" for cell in cells)
