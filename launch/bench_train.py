@@ -20,21 +20,18 @@ real tokens and patches and of answers' logits, three times the forward pass.
 
 import os
 import tempfile
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from importlib.util import find_spec
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
-from typing import TypeVar
 
 import jax
 from absl import flags, logging
 
 from launch.bench import ours, weights
 from launch.bench.plan import WARM_UP_STEPS, Outcome, Plan
+from launch.bench.process import in_own_process
 from launch.bench.report import check_agreement, readable, summary
 from vlm3_jax import cli
 from vlm3_jax.config import define_flag, parse, to_dict
@@ -45,8 +42,6 @@ from vlm3_jax.files import json_bytes, write_whole
 from vlm3_jax.hub import folder as hub
 from vlm3_jax.training.config import TrainConfig
 from vlm3_jax.training.optimizer import make_schedule
-
-T = TypeVar("T")
 
 CONFIG = define_flag(TrainConfig)
 ROUNDS = flags.DEFINE_integer("rounds", 3, "Times that each side runs.", lower_bound=1)
@@ -79,11 +74,11 @@ def main() -> None:
         for number in range(1, ROUNDS.value + 1):
             loads.append(os.getloadavg()[0])
             logging.info("round %d of %d, load average %.2f", number, ROUNDS.value, loads[-1])
-            mine = _in_own_process(ours.measure, plan)
+            mine = in_own_process(ours.measure, plan)
             rounds["vlm3_jax"].append(mine)
             if TORCH.value:
                 plan = _for_torch(plan, mine)
-                theirs = _in_own_process(_theirs, plan)
+                theirs = in_own_process(_theirs, plan)
                 rounds["transformers"].append(theirs)
                 check_agreement(mine, theirs, config.model.compute_dtype)
                 # Found in the first round.
@@ -115,7 +110,7 @@ def _make_plan(config: TrainConfig, scratch: Path) -> Plan:
     if config.model.init == "checkpoint" and any(assets.glob("*.safetensors")):
         return plan
     plan = replace(plan, weights=scratch / "weights")
-    _in_own_process(weights.write, plan)
+    in_own_process(weights.write, plan)
     return plan
 
 
@@ -133,11 +128,6 @@ def _theirs(plan: Plan) -> Outcome:
     from launch.bench import theirs  # Needs torch, which training does not.
 
     return theirs.measure(plan)
-
-
-def _in_own_process(function: Callable[[Plan], T], plan: Plan) -> T:
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(function, plan).result()
 
 
 if __name__ == "__main__":

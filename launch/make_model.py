@@ -1,6 +1,6 @@
 """Writes the Hugging Face folder of an untrained Qwen3-VL of a known size.
 
-    python -m launch.make_model --size=tiny|100m|2b|4b|8b|32b --dst=DIR [--noweights]
+    python -m launch.make_model --size=tiny|100m|130m|2b|4b|8b|32b --dst=DIR [--noweights]
 
 A folder without weights is enough to train from random ones (`--config.model.init=random`), and to
 compile for hardware that is not at hand (`launch/aot_compile.py`). The tokenizer knows little more

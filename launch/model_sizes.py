@@ -1,4 +1,4 @@
-"""Shapes of Qwen3-VL models: the released dense ones, and two small ones of ours."""
+"""Shapes of Qwen3-VL models: the released dense ones, and three small ones of ours."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -81,6 +81,11 @@ SIZES = {
     "100m": ModelSize(
         _text(512, 14, 2048, (8, 4), 64, (12, 10, 10), vocab_size=16384),
         _vision(512, 12, 384, 1536, 6, (2, 5, 8)),
+    ),
+    # 132M parameters, of them 77M in the decoder's layers: where decoding is compared on a CPU.
+    "130m": ModelSize(
+        _text(768, 12, 2048, (12, 4), 64, (12, 10, 10), vocab_size=8192),
+        _vision(768, 8, 512, 2048, 8, (1, 3, 5)),
     ),
     "2b": ModelSize(
         _text(2048, 28, 6144, (16, 8)),

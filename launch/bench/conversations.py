@@ -61,18 +61,28 @@ def _conversation(
     block = vision.spatial_merge_size**2
     merged = row.text.visual_index[places]
     patches = (merged[merged >= 0, None] * block + np.arange(block)).reshape(-1)
-    numbers, positions = row.images.segment_ids[patches], row.images.positions[patches]
-    grids = [[1, *(positions[numbers == number].max(0) + 1)] for number in np.unique(numbers)]
     return Conversation(
         row.text.tokens[places].astype(np.int64),
         # Ours stand where a token is predicted, theirs at the token itself.
         np.concatenate([[IGNORED], targets[:-1]]).astype(np.int64),
-        _pixel_values(row.images.patches[patches], vision),
-        np.array(grids, np.int64).reshape(-1, 3),
+        pixel_values(row.images.patches[patches], vision),
+        image_grids(row.images.segment_ids[patches], row.images.positions[patches]),
     )
 
 
-def _pixel_values(patches: np.ndarray, vision: VisionConfig) -> np.ndarray:
+def image_grids(segment_ids: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Frames (1), rows and columns of each image, int64 [images, 3].
+
+    Args:
+        segment_ids: int32 [P], which image a patch is of.
+        positions: int32 [P, 2], its row and column.
+    """
+    grids = [[1, *(positions[segment_ids == i].max(0) + 1)] for i in np.unique(segment_ids)]
+    return np.array(grids, np.int64).reshape(-1, 3)
+
+
+def pixel_values(patches: np.ndarray, vision: VisionConfig) -> np.ndarray:
+    """What transformers makes of patches, uint8 [P, C*p*p]: float32 [P, C*T*p*p], normalised."""
     pixels = patches.reshape(len(patches), vision.in_channels, 1, -1).astype(np.float32) / 255
     mean, std = (
         np.asarray(x, np.float32)[:, None, None] for x in (vision.image_mean, vision.image_std)

@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any
 
 from launch.bench.plan import Outcome, Plan
+from launch.bench.tables import rate, spread, stats
 from vlm3_jax.errors import BadInput
 from vlm3_jax.models.inputs import Batch
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
@@ -110,7 +111,7 @@ def readable(figures: dict[str, Any]) -> str:
         ("seconds an update", "seconds_per_update", 3),
         ("MFU", "mfu", 3),
     ):
-        cells = [_spread(side[key], digits) for side in sides.values() if key in side]
+        cells = [spread(side[key], digits) for side in sides.values() if key in side]
         lines += [_line(title, cells)] if cells else []
     for title, key, digits in (
         ("peak memory, GB", "peak_gb", 2),
@@ -137,33 +138,20 @@ def _side(work: Work, outcomes: Sequence[Outcome], peak: float | None) -> dict[s
     side = {
         "about": first.about,
         "seconds": seconds,
-        "samples_per_s": _rate(work.samples, seconds),
-        "tokens_per_s": _rate(work.tokens, seconds),
-        "tflops_per_s": _rate(work.flops / 1e12, seconds),
-        "seconds_per_update": _stats([value / work.updates for value in seconds]),
+        "samples_per_s": rate(work.samples, seconds),
+        "tokens_per_s": rate(work.tokens, seconds),
+        "tflops_per_s": rate(work.flops / 1e12, seconds),
+        "seconds_per_update": stats([value / work.updates for value in seconds]),
         "start_seconds": first.start_seconds,  # Later rounds find compiled programs in a cache.
         "first_loss": first.first_loss,
         "first_grad_norm": first.first_grad_norm,
         "last_loss": first.last_loss,
     }
     if peak is not None:
-        side["mfu"] = _rate(work.flops / peak, seconds)
+        side["mfu"] = rate(work.flops / peak, seconds)
     if first.peak_bytes is not None:
         side["peak_gb"] = max(outcome.peak_bytes for outcome in outcomes) / 1e9
     return side
-
-
-def _rate(amount: float, seconds: Sequence[float]) -> dict[str, float]:
-    return _stats([amount / value for value in seconds])
-
-
-def _stats(values: Sequence[float]) -> dict[str, float]:
-    return {"median": median(values), "least": min(values), "most": max(values)}
-
-
-def _spread(stats: dict[str, float], digits: int) -> str:
-    middle, least, most = (f"{stats[name]:.{digits}f}" for name in ("median", "least", "most"))
-    return f"{middle} ({least} to {most})"
 
 
 def _line(title: str, cells: Sequence[str]) -> str:

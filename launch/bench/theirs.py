@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from launch.bench.conversations import IGNORED, Conversation, conversations
 from launch.bench.plan import Outcome, Plan
+from launch.bench.torch_device import synchronize, torch_device
 from launch.bench.torch_model import autocast_dtype, load_model, make_optimizer
 from vlm3_jax.errors import BadInput
 from vlm3_jax.models.inputs import Batch
@@ -27,7 +28,7 @@ def measure(plan: Plan) -> Outcome:
     Raises:
         BadInput: torch cannot do what the configuration asks for.
     """
-    device = _device(plan.platform)
+    device = torch_device(plan.platform)
     trainer = Trainer(plan, device)
     started = time.perf_counter()
     size = plan.conversations_at_a_time or trainer.fastest_size(plan.batches[0])
@@ -37,11 +38,11 @@ def measure(plan: Plan) -> Outcome:
     warm_up = [trainer.parts(batch, size) for batch in plan.warm_up]
     timed = [trainer.parts(batch, size) for batch in plan.batches]
     history = [trainer.update(parts) for parts in warm_up]
-    _synchronize(device)
+    synchronize(device)
 
     started = time.perf_counter()
     history += [trainer.update(parts) for parts in timed]
-    _synchronize(device)
+    synchronize(device)
     seconds = time.perf_counter() - started
 
     on_gpu = device.type == "cuda"
@@ -124,7 +125,7 @@ class Trainer:
         for _ in range(2):
             started = time.perf_counter()
             self._accumulate(parts)
-            _synchronize(self._device)
+            synchronize(self._device)
             seconds.append(time.perf_counter() - started)
             self._optimizer.zero_grad(set_to_none=True)
         return min(seconds)
@@ -167,20 +168,3 @@ class Trainer:
         if self._device.type == "cuda":
             part = {name: tensor.pin_memory() for name, tensor in part.items()}
         return part
-
-
-def _device(platform: str) -> torch.device:
-    """The torch device where jax runs on `platform`."""
-    if platform == "cpu":
-        return torch.device("cpu")
-    if platform != "gpu" or not torch.cuda.is_available():
-        raise BadInput(
-            f"jax runs on {platform} here, but this torch does not: install a torch that does, set"
-            " JAX_PLATFORMS=cpu to compare on the CPU, or give --notorch."
-        )
-    return torch.device("cuda")
-
-
-def _synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()

@@ -1,4 +1,4 @@
-"""Floating-point operations of a training step, for the model FLOPs utilisation (MFU)."""
+"""Floating-point operations that the model needs: of a training step, for the MFU, and of parts."""
 
 import jax
 import jax.numpy as jnp
@@ -35,11 +35,11 @@ def training_flops(config: Qwen3VLConfig, batch: Batch) -> jax.Array:
     supervised = jnp.sum(batch.loss_weights > 0)
     text = config.text
     forward = (
-        patches * _flops_per_patch(config.vision)
-        + image_pairs * 4 * config.vision.depth * config.vision.hidden_size
-        + tokens * _flops_per_token(text)
-        + sample_pairs / 2 * 4 * text.num_hidden_layers * text.num_attention_heads * text.head_dim
-        + supervised * 2.0 * text.hidden_size * text.vocab_size
+        patches * flops_per_patch(config.vision)
+        + image_pairs * flops_per_patch_pair(config.vision)
+        + tokens * flops_per_token(text)
+        + sample_pairs / 2 * flops_per_token_pair(text)
+        + supervised * flops_per_logits(text)
     )
     return 3 * forward
 
@@ -52,7 +52,8 @@ def _sizes(segment_ids: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jnp.sum(sizes), jnp.sum(sizes**2)
 
 
-def _flops_per_patch(config: VisionConfig) -> float:
+def flops_per_patch(config: VisionConfig) -> float:
+    """Of a patch's way through the vision tower and its mergers, without attention scores."""
     width, merged = config.hidden_size, config.hidden_size * config.spatial_merge_size**2
     embed = config.in_channels * config.temporal_patch_size * config.patch_size**2 * width
     blocks = config.depth * (4 * width**2 + 2 * width * config.intermediate_size)
@@ -61,8 +62,24 @@ def _flops_per_patch(config: VisionConfig) -> float:
     return 2.0 * (embed + blocks + merging)
 
 
-def _flops_per_token(config: TextConfig) -> float:
+def flops_per_patch_pair(config: VisionConfig) -> float:
+    """Of a patch's attention to a patch: its score, and the weighted value."""
+    return 4.0 * config.depth * config.hidden_size
+
+
+def flops_per_token(config: TextConfig) -> float:
+    """Of a token's way through the decoder layers, without attention scores and the head."""
     heads = 2 * config.num_attention_heads + 2 * config.num_key_value_heads
     attention = config.hidden_size * config.head_dim * heads
     mlp = 3 * config.hidden_size * config.intermediate_size
     return 2.0 * config.num_hidden_layers * (attention + mlp)
+
+
+def flops_per_token_pair(config: TextConfig) -> float:
+    """Of a token's attention to a token: its score, and the weighted value."""
+    return 4.0 * config.num_hidden_layers * config.num_attention_heads * config.head_dim
+
+
+def flops_per_logits(config: TextConfig) -> float:
+    """Of the head at one position."""
+    return 2.0 * config.hidden_size * config.vocab_size
