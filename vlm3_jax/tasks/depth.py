@@ -72,15 +72,20 @@ def prompts(camera: Camera, unified: Camera, points_xy: np.ndarray) -> list[str]
         BadInput: a point is outside the image.
     """
     points_xy = np.asarray(points_xy, np.float64).reshape(-1, 2)
-    size = (camera.width, camera.height)
-    for x, y in points_xy[~((points_xy >= 0) & (points_xy < size)).all(axis=1)]:
-        raise BadInput(
-            f"the point ({x:g}, {y:g}) is outside the image of {size[0]}x{size[1]} pixels:"
-            f" x must be in 0 to {size[0] - 1} and y in 0 to {size[1] - 1}."
-        )
+    check_points(points_xy, camera.width, camera.height)
     shown = scale_points(points_xy, camera, unified)
     names = [normalize_point(*xy, unified.width, unified.height, COORDINATE_SCALE) for xy in shown]
     return [PROMPT.format(x=x, y=y) for x, y in names]
+
+
+def check_points(points_xy: np.ndarray, width: int, height: int) -> None:
+    """Raises BadInput unless all points [N, 2] are pixels of an image of this size."""
+    inside = ((points_xy >= 0) & (points_xy < (width, height))).all(axis=1)
+    for x, y in points_xy[~inside]:
+        raise BadInput(
+            f"the point ({x:g}, {y:g}) is outside the image of {width}x{height} pixels:"
+            f" x must be in 0 to {width - 1} and y in 0 to {height - 1}."
+        )
 
 
 def ask(
