@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import math
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -195,7 +196,9 @@ def _write(request: DepthRequest, view: _View, answers: list[PointAnswer]) -> di
     counts = Counter(
         parse_failures=sum(said.metres is None for said in answers),
         unfinished=sum(not said.finished for said in answers),
-        unusable=sum(said.metres is not None and np.isnan(said.usable_metres) for said in answers),
+        unusable=sum(
+            said.metres is not None and math.isnan(said.usable_metres) for said in answers
+        ),
     )
     _warn(request, view, records, counts)
     result = {

@@ -1,5 +1,6 @@
 """A checkpoint that answers: `from vlm3_jax import Predictor`."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,7 @@ class PointAnswer:
         NaN too where the answer holds no number.
         """
         is_distance = self.metres is not None and 0 < self.metres <= _LARGEST_METRES
-        return self.metres if is_distance else np.nan
+        return self.metres if is_distance else math.nan
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import io
 import math
 import struct
+from typing import Any
 
 from PIL import ExifTags, Image
 
@@ -28,8 +29,7 @@ def read_camera(data: bytes) -> tuple[Camera | None, str]:
         The camera, its principal point in the middle, and the tags that it is from; or None, and
         why there is none.
     """
-    (width, height), record = _open(data)
-    tags = record.get_ifd(ExifTags.IFD.Exif)
+    (width, height), _, tags = _open(data)
     taken = [_positive(tags, tag) for tag in (_TAG.ExifImageWidth, _TAG.ExifImageHeight)]
     if (_positive(tags, _TAG.DigitalZoomRatio) or 1) > 1:
         return None, "its EXIF tells of a digital zoom, after which its focal length is unclear"
@@ -65,19 +65,21 @@ def read_camera(data: bytes) -> tuple[Camera | None, str]:
 
 def is_turned(data: bytes) -> bool:
     """Whether viewers show the image another way up than it is stored (EXIF orientation)."""
-    return _open(data)[1].get(_TAG.Orientation, _UPRIGHT) not in (0, _UPRIGHT)
+    return _open(data)[1] not in (0, _UPRIGHT)
 
 
-def _open(data: bytes) -> tuple[tuple[int, int], Image.Exif]:
-    """Size and EXIF record of an image; the record is empty where it is torn."""
+def _open(data: bytes) -> tuple[tuple[int, int], int, dict[int, Any]]:
+    """An image's size, its EXIF orientation and the tags of its photo; none where they are torn."""
     with Image.open(io.BytesIO(data)) as image:
         try:
-            return image.size, image.getexif()
+            record = image.getexif()
+            tags = dict(record.get_ifd(ExifTags.IFD.Exif))
+            return image.size, record.get(_TAG.Orientation, _UPRIGHT), tags
         except (OSError, SyntaxError, ValueError, struct.error):
-            return image.size, Image.Exif()
+            return image.size, _UPRIGHT, {}
 
 
-def _positive(tags: dict, tag: int) -> float | None:
+def _positive(tags: dict[int, Any], tag: int) -> float | None:
     """A tag's number; None where it is absent, zero (which means unknown) or none at all."""
     try:
         value = float(tags[tag])
