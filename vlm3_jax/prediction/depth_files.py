@@ -8,7 +8,7 @@ from PIL import Image
 from vlm3_jax.geometry.camera import Camera, unproject, z_from_euclid
 from vlm3_jax.prediction.colormap import turbo
 
-_NO_VALUE_COLOUR = (40, 40, 40)
+_NO_VALUE_COLOUR = (128, 128, 128)
 _LARGEST_MM = 0xFFFF
 _VERTEX = np.dtype([("xyz", "<f4", 3), ("rgb", "u1", 3)])
 

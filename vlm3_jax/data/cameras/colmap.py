@@ -97,7 +97,7 @@ def _listed(camera: _Camera, path: Path) -> ListedCamera:
     model, values = camera.model, camera.parameters
     source = f"{path}, camera {camera.id}"
     if model.num_focal is None:
-        return ListedCamera(from_corner(1, 1, 0, 0, 1, 1), source, f"its model is {model.name}")
+        return ListedCamera(None, source, lens=f"its model is {model.name}")
     fx, fy = values[0], values[model.num_focal - 1]
     cx, cy, *distortion = values[model.num_focal :]
     lens = f"{model.name} with distortion {distortion}" if any(distortion) else None

@@ -13,11 +13,11 @@ from vlm3_jax.geometry.intrinsics import rescale
 class ListedCamera:
     """A camera as a file has it."""
 
-    camera: Camera
-    """Its pinhole part."""
+    camera: Camera | None
+    """Its pinhole part, where it has one."""
     source: str
     """Where it stands."""
-    lens: str | None = None
+    lens: str | None
     """What keeps it from being a pinhole camera; None where nothing does."""
 
 
@@ -42,10 +42,12 @@ def find_camera(
             its image has another aspect ratio.
     """
     # The longest tail that the two paths have in common wins.
-    tails = {name: _common_tail(image.absolute().parts, name) for name in cameras}
+    parts = image.absolute().parts
+    tails = {name: _common_tail(parts, name) for name in cameras if name.endswith(image.name)}
     longest = max(tails.values(), default=0)
     names = [name for name, tail in tails.items() if tail == longest > 0]
-    found = list(dict.fromkeys(cameras[name] for name in names))
+    # Images of one name may well share a camera.
+    found = {(cameras[name].camera, cameras[name].lens): cameras[name] for name in names}
     if not found:
         example = next(iter(cameras), None)
         known = "it names none" if example is None else f"it names {example} and others"
@@ -55,7 +57,7 @@ def find_camera(
             f"--cameras names several images for {image} ({names[0]}, {names[1]}), each with its"
             " own camera: give the path under which one of them is listed."
         )
-    (listed,) = found
+    (listed,) = found.values()
     if listed.lens is not None:
         raise BadInput(
             f"{listed.source} is no pinhole camera ({listed.lens}): undistort the images first"
