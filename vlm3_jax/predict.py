@@ -94,7 +94,7 @@ _POINTS = ("points", "points_file", "stride", "num_points", "mask")
 
 def main() -> int:
     """Runs the command: everything given is checked before the weights are read."""
-    if FLAGS.out is not None:
+    if FLAGS.out:
         check_folder(FLAGS.out, "--out")
     return {"depth": _depth, "chat": _chat}[FLAGS.task]()
 
@@ -112,7 +112,7 @@ def _depth() -> int:
         focal=FLAGS.focal,
         dtype=FLAGS.dtype,
         max_new_tokens=FLAGS.max_new_tokens,
-        out=None if FLAGS.out is None else Path(FLAGS.out),
+        out=Path(FLAGS.out) if FLAGS.out else None,
     )
     result, status = depth_command.run(request)
     _print(result)
@@ -151,7 +151,7 @@ def _chat() -> int:
         "token_ids": said.token_ids,
         "finished": said.finished,
     }
-    if FLAGS.out is not None:
+    if FLAGS.out:
         write_whole(Path(FLAGS.out) / depth_command.PREDICTION, json_bytes(result))
     _print(result)
     return 0
