@@ -12,7 +12,7 @@ from tests.tiny import CORPUS, TEXT, VISION, tiny_torch_model
 from vlm3_jax.data.encoder import Encoder
 from vlm3_jax.decoding.runner import Answer
 from vlm3_jax.hub.scratch import TURN_END, write_scratch_folder
-from vlm3_jax.tasks.depth import format_answer
+from vlm3_jax.tasks import depth
 
 
 def write_speaking_hf(folder: Path, phrases: list[str]) -> Path:
@@ -21,7 +21,15 @@ def write_speaking_hf(folder: Path, phrases: list[str]) -> Path:
     Its layers add nothing, so the last token alone decides the next one: the line break that ends
     a prompt is followed by the first phrase, each phrase by the one behind it.
     """
-    write_scratch_folder(folder, TEXT, VISION, CORPUS, phrases=phrases, tie_word_embeddings=False)
+    write_scratch_folder(
+        folder,
+        TEXT | {"num_hidden_layers": 1},
+        VISION | {"depth": 1, "deepstack_visual_indexes": [0]},
+        CORPUS,
+        # A short prompt makes short tests.
+        phrases=[*depth.PROMPT.split("({x}, {y})"), *phrases],
+        tie_word_embeddings=False,
+    )
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = tiny_torch_model(AutoConfig.from_pretrained(folder))
     text = model.model.language_model
@@ -53,7 +61,7 @@ class Oracle:
             for prompt in group:
                 asked = self._encoder.decode(prompt.text.tokens.tolist())
                 x, y = re.search(r"coordinates \((\d+), (\d+)\)", asked).groups()
-                depth = self._depth_of(int(x), int(y))
-                text = depth if isinstance(depth, str) else format_answer(depth)
+                said = self._depth_of(int(x), int(y))
+                text = said if isinstance(said, str) else depth.format_answer(said)
                 tokens = self._encoder.tokenizer(text, add_special_tokens=False).input_ids
                 yield Answer(tuple(tokens), finished=True)

@@ -151,7 +151,7 @@ def _images_of(folder: Path) -> list[Path]:
             f" {', '.join(sorted(_SUFFIXES))}."
         )
     if len(images) < len(files):
-        logging.info("%d other files of %s are no images", len(files) - len(images), folder)
+        logging.info("files of %s that are no images: %d", folder, len(files) - len(images))
     return images
 
 
