@@ -30,6 +30,8 @@ from vlm3_jax import cli
 from vlm3_jax.errors import BadInput
 from vlm3_jax.files import check_folder, json_bytes, write_whole
 from vlm3_jax.prediction import depth_command
+from vlm3_jax.prediction.depth_request import DepthRequest
+from vlm3_jax.prediction.depth_results import PREDICTION
 from vlm3_jax.prediction.intrinsics import CameraOptions, camera_finder
 from vlm3_jax.prediction.points import PointOptions
 from vlm3_jax.prediction.predictor import Predictor, read_bytes, read_image
@@ -103,7 +105,7 @@ def _depth() -> int:
     _refuse("prompt")
     if len(FLAGS.image) != 1:
         raise BadInput(f"--task=depth takes one --image, but {len(FLAGS.image)} are given.")
-    request = depth_command.DepthRequest(
+    request = DepthRequest(
         checkpoint=FLAGS.checkpoint,
         image=Path(FLAGS.image[0]),
         camera=CameraOptions(**_values(_CAMERA)),
@@ -152,7 +154,7 @@ def _chat() -> int:
         "finished": said.finished,
     }
     if FLAGS.out:
-        write_whole(Path(FLAGS.out) / depth_command.PREDICTION, json_bytes(result))
+        write_whole(Path(FLAGS.out) / PREDICTION, json_bytes(result))
     _print(result)
     return 0
 

@@ -1,79 +1,26 @@
 """Depth of an image, or of all images of a folder: from files to files."""
 
-import dataclasses
-import io
-import math
 import time
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 from absl import logging
 
 from vlm3_jax.data.cameras.exif import is_turned
 from vlm3_jax.data.depth_samples import DepthSampling
 from vlm3_jax.data.images import decode
 from vlm3_jax.errors import BadInput
-from vlm3_jax.evaluation.picture import draw_points
 from vlm3_jax.evaluation.progress import Progress
-from vlm3_jax.files import json_bytes, json_lines, write_together
-from vlm3_jax.prediction import depth_files
-from vlm3_jax.prediction.intrinsics import CameraFinder, CameraOptions, KnownCamera, camera_finder
-from vlm3_jax.prediction.points import PointChooser, PointOptions, Selection
-from vlm3_jax.prediction.predictor import (
-    PointAnswer,
-    PointQuery,
-    Predictor,
-    read_bytes,
-    read_image,
-)
+from vlm3_jax.prediction import depth_results
+from vlm3_jax.prediction.depth_request import DepthRequest, View
+from vlm3_jax.prediction.intrinsics import CameraFinder, camera_finder
+from vlm3_jax.prediction.points import PointChooser
+from vlm3_jax.prediction.predictor import PointAnswer, Predictor, read_bytes
 
-PREDICTION = "prediction.json"
 _QUESTIONS = 100  # At a time, of one image.
 _SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".gif"))
-
-
-@dataclass(frozen=True)
-class DepthRequest:
-    """What is asked."""
-
-    checkpoint: str
-    image: Path
-    """An image, or a folder of images."""
-    camera: CameraOptions
-    points: PointOptions
-    kind: Literal["euclid", "z"]
-    """What the checkpoint was taught to say: distance from the camera's centre, or depth along its
-    axis. The numbers stay as they were said; the point cloud depends on it."""
-    focal: float
-    dtype: str
-    max_new_tokens: int
-    out: Path | None
-
-    def __post_init__(self):
-        if self.out is None and self.image.is_dir():
-            raise BadInput("--image is a folder, so the results need one too: give --out.")
-        if self.out is None and self.points.is_map:
-            raise BadInput("a map is written to files: give a folder for them as --out.")
-
-
-@dataclass(frozen=True)
-class _View:
-    """An image that can be asked about."""
-
-    path: Path
-    out: Path | None
-    known: KnownCamera
-    selection: Selection
-
-    def query(self) -> PointQuery:
-        return PointQuery(
-            read_image(self.path), self.known.camera, self.selection.points_xy, str(self.path)
-        )
 
 
 def run(request: DepthRequest) -> tuple[dict[str, Any], int]:
@@ -104,7 +51,7 @@ def run(request: DepthRequest) -> tuple[dict[str, Any], int]:
     results = []
     for view in views:
         said = list(islice(answers, len(view.selection.points_xy)))
-        results.append(_write(request, view, said))
+        results.append(depth_results.write(request, view, said))
     if not request.image.is_dir():
         return results[0], 0
     kept = ("image", "out", "questions", "parse_failures", "unfinished", "unusable")
@@ -117,7 +64,7 @@ def run(request: DepthRequest) -> tuple[dict[str, Any], int]:
     return summary, int(bool(skipped))
 
 
-def _look_at_all(request: DepthRequest) -> tuple[list[_View], list[dict[str, str]]]:
+def _look_at_all(request: DepthRequest) -> tuple[list[View], list[dict[str, str]]]:
     """The images that can be asked about, and those of a folder that cannot, with the reasons."""
     chooser, find_camera = PointChooser(request.points), camera_finder(request.camera)
     sampling = DepthSampling(focal=request.focal)
@@ -161,7 +108,7 @@ def _look(
     chooser: PointChooser,
     find_camera: CameraFinder,
     sampling: DepthSampling,
-) -> _View:
+) -> View:
     data = read_bytes(path)
     height, width = decode(data, str(path)).shape[:2]
     known = find_camera(path, data, width, height)
@@ -172,7 +119,7 @@ def _look(
             " are counted so: turn its pixels if it lies on its side (mogrify -auto-orient).",
             path,
         )
-    return _View(path, out, known, chooser.choose(width, height, str(path)))
+    return View(path, out, known, chooser.choose(width, height, str(path)))
 
 
 def _with_progress(answers: Iterator[PointAnswer], total: int) -> Iterator[PointAnswer]:
@@ -184,120 +131,3 @@ def _with_progress(answers: Iterator[PointAnswer], total: int) -> Iterator[Point
             seconds = time.monotonic() - start
             logging.info("%d questions in %.1f s, %.1f/s", total, seconds, total / seconds)
         yield answer
-
-
-def _write(request: DepthRequest, view: _View, answers: list[PointAnswer]) -> dict[str, Any]:
-    """Writes what was said of an image; returns the content of its `prediction.json`."""
-    records = [
-        # What is said of one point stands here, for points and maps alike.
-        {"x": x, "y": y, "metres": said.metres, "answer": said.text, "finished": said.finished}
-        for (x, y), said in zip(view.selection.points_xy.tolist(), answers, strict=True)
-    ]
-    counts = Counter(
-        parse_failures=sum(said.metres is None for said in answers),
-        unfinished=sum(not said.finished for said in answers),
-        unusable=sum(
-            said.metres is not None and math.isnan(said.usable_metres) for said in answers
-        ),
-    )
-    _warn(request, view, records, counts)
-    result = {
-        "task": "depth",
-        "checkpoint": request.checkpoint,
-        "image": str(view.path),
-        "out": None if view.out is None else str(view.out),
-        "camera": dataclasses.asdict(view.known.camera),
-        "camera_source": view.known.source,
-        "focal": request.focal,
-        "depth_kind": request.kind,
-        "questions": len(records),
-        **counts,
-    }
-    files: dict[str, bytes] = {}
-    if view.selection.grid is None:
-        result["points"] = records
-        if view.out is not None:
-            files["prediction.png"] = _picture(view, records)
-    else:
-        files, about = _map_files(request, view, answers)
-        result |= about
-        files["points.jsonl"] = json_lines(records)
-    if view.out is not None:
-        write_together(view.out, files | {PREDICTION: json_bytes(result)})
-        logging.info("wrote %s", view.out)
-    return result
-
-
-def _warn(request: DepthRequest, view: _View, records: list[dict], counts: Counter) -> None:
-    if counts["parse_failures"]:
-        first = next(record for record in records if record["metres"] is None)
-        logging.warning(
-            "%s: %d of %d answers hold no number (%d answers were cut at --max_new_tokens=%d);"
-            " the first, at (%g, %g): %r",
-            view.path,
-            counts["parse_failures"],
-            len(records),
-            counts["unfinished"],
-            request.max_new_tokens,
-            first["x"],
-            first["y"],
-            first["answer"],
-        )
-    if counts["unusable"]:
-        logging.warning(
-            "%s: %d answers are no distances: zero, negative or endless",
-            view.path,
-            counts["unusable"],
-        )
-
-
-def _picture(view: _View, records: list[dict]) -> bytes:
-    """The points and their metres on the image."""
-    labels = ["?" if r["metres"] is None else f"{r['metres']:.2f} m" for r in records]
-    picture = io.BytesIO()
-    points = [(record["x"], record["y"]) for record in records]
-    draw_points(read_image(view.path), points, labels).save(picture, format="PNG")
-    return picture.getvalue()
-
-
-def _map_files(
-    request: DepthRequest, view: _View, answers: list[PointAnswer]
-) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """The four files of a map, and what is to be known about them."""
-    grid, camera = view.selection.grid, view.known.camera
-    metres = np.full((grid.rows, grid.columns), np.nan, np.float32)
-    metres[view.selection.cells] = [said.usable_metres for said in answers]
-
-    known = np.isfinite(metres)
-    xy = grid.pixels()[known]
-    points = depth_files.lift(camera, xy, metres[known], request.kind)
-    colours = read_image(view.path)[xy[:, 1], xy[:, 0]]
-    limits = depth_files.colour_range(metres)
-    millimetres, saturated = depth_files.millimetre_png(metres)
-    files = {
-        "depth_color.png": depth_files.colour_png(
-            metres, limits, grid.stride, camera.width, camera.height
-        ),
-        "depth_mm.png": millimetres,
-        "depth.npy": depth_files.npy(metres),
-        "points.ply": depth_files.ply(points, colours),
-    }
-    if saturated:
-        logging.warning(
-            "%s: %d depths are beyond 65.535 m, the most that depth_mm.png holds; depth.npy has"
-            " them",
-            view.path,
-            saturated,
-        )
-    about = {
-        "grid": {
-            "stride": grid.stride,
-            "rows": grid.rows,
-            "columns": grid.columns,
-            "first_pixel": [grid.first, grid.first],
-        },
-        "color_range_metres": limits,
-        "saturated_in_depth_mm": saturated,
-        "files": [*files, "points.jsonl"],
-    }
-    return files, about
