@@ -1,11 +1,15 @@
 """Writing files so that a reader never meets half of them."""
 
+import errno
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from vlm3_jax.errors import BadInput
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def check_folder(folder: str | Path, flag: str) -> Path:
@@ -28,11 +32,41 @@ def check_folder(folder: str | Path, flag: str) -> Path:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file beside its place and moves it there when it is complete; makes its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
-    os.replace(partial, path)
+    """Writes a file beside its place and moves it there when it is complete; makes its folder.
+
+    Raises:
+        BadInput: there is no room for it.
+    """
+    write_together(path.parent, {path.name: data})
+
+
+def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Writes files to a folder, which is made; none is there before all of them are complete.
+
+    Args:
+        folder: where to.
+        files: contents by name, moved to their places in this order.
+
+    Raises:
+        BadInput: there is no room for them.
+    """
+    partials = {name: folder / f"{name}.partial" for name in files}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            partials[name].write_bytes(data)
+    except OSError as error:
+        for partial in partials.values():
+            partial.unlink(missing_ok=True)
+        if error.errno not in _NO_ROOM:
+            raise
+        size = sum(map(len, files.values()))
+        raise BadInput(
+            f"{folder} has no room for {', '.join(files)} of {size:,} bytes"
+            f" ({error.strerror}): free some, or name another folder."
+        ) from error
+    for name, partial in partials.items():
+        os.replace(partial, folder / name)
 
 
 def json_bytes(value: Any) -> bytes:

@@ -37,15 +37,25 @@ def decode(data: bytes, name: str) -> np.ndarray:
     """
     try:
         with Image.open(io.BytesIO(data)) as image:
-            check_size(image.width, image.height, name)
-            pixels = np.asarray(_to_rgb(image))
+            return to_rgb(image, name)
     except BadInput:
         raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadInput(
             f"{name} does not decode as an image ({error}): give a whole PNG or JPEG file."
         ) from error
-    return pixels
+
+
+def to_rgb(image: Image.Image, name: str) -> np.ndarray:
+    """The pixels of a PIL image, as `decode` gives them.
+
+    Raises:
+        BadInput: see `decode`.
+        OSError: the image is read from a file as it is needed, and the file is not whole.
+        ValueError: its values are none of an image.
+    """
+    check_size(image.width, image.height, name)
+    return np.asarray(_to_rgb(image))
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

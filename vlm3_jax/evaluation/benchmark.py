@@ -66,6 +66,7 @@ def predict_depth(
         asked = waiting.popleft()
         progress.report(asked.view, len(predictions))
         predictions.append(_judge(asked, answer, encoder))
+    progress.close()
     if not predictions:
         raise BadInput(f"{config.dataset.name} has no labelled point: choose another split.")
     return predictions

@@ -1,35 +1,50 @@
-"""A progress line in the log, now and then."""
+"""How far a run is: a bar on a terminal, else a line in the log now and then."""
 
+import sys
 import time
 
 from absl import logging
 
-_SECONDS = 10
+_LOG_SECONDS = 10
+_BAR_SECONDS = 0.2
+_BAR_CELLS = 30
 
 
 class Progress:
-    """Logs how far a run is, how fast, and how long it will still take."""
+    """Tells how far a run is, how fast, and how long it will still take."""
 
-    def __init__(self, total: int, unit: str, counted: str):
-        """Args: how many units there are, their name, and the name of what the rate counts."""
+    def __init__(self, total: int, unit: str, counted: str | None = None):
+        """Args: how many units there are, their name, and the name of what the rate counts.
+
+        The units themselves are counted where `counted` is None.
+        """
         self._total, self._unit, self._counted = total, unit, counted
+        self._bar = sys.stderr.isatty()
         self._start = self._last = time.monotonic()
 
-    def report(self, done: int, count: int) -> None:
-        """Logs a line if the last one is ten seconds old: `count` things are in `done` units."""
+    def report(self, done: int, count: int | None = None) -> None:
+        """Shows how far it is if that was not just done: `count` things are in `done` units."""
         now = time.monotonic()
-        if done == 0 or now - self._last < _SECONDS:
+        if done == 0 or now - self._last < (_BAR_SECONDS if self._bar else _LOG_SECONDS):
             return
         self._last = now
-        seconds = now - self._start
-        logging.info(
-            "%d of %d %s, %d %s, %.1f %s/s, %.0f s left",
-            done,
-            self._total,
-            self._unit,
-            count,
-            self._counted,
-            count / seconds,
-            self._counted,
-            seconds / done * (self._total - done),
-        )
+        line = self._line(done, done if count is None else count, now - self._start)
+        if self._bar:
+            filled = "#" * (_BAR_CELLS * done // self._total)
+            # Back to the line's start, and whatever is left of a longer line is wiped.
+            print(f"\r[{filled:<{_BAR_CELLS}}] {line}\x1b[K", end="", file=sys.stderr, flush=True)
+        else:
+            logging.info(line)
+
+    def close(self) -> None:
+        """Wipes the bar; what is printed next begins on its line."""
+        if self._bar:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def _line(self, done: int, count: int, seconds: float) -> str:
+        parts = [f"{done} of {self._total} {self._unit}"]
+        if self._counted is not None:
+            parts.append(f"{count} {self._counted}")
+        parts.append(f"{count / seconds:.1f} {self._counted or self._unit}/s")
+        parts.append(f"{seconds / done * (self._total - done):.0f} s left")
+        return ", ".join(parts)

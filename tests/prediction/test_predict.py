@@ -113,6 +113,8 @@ def bad_runs(lively_hf, pictures, tmp_path_factory):
     a, model = f"--image={pictures}/a.png", f"--checkpoint={lively_hf}"
     ask_depth = [model, "--task=depth", "--points=1,2"]
     camera, chat = ["--fx=250"], [model, "--task=chat", "--prompt=Hi"]
+    map_of = [model, "--task=depth", "--stride=8"]
+    (pictures / "points.csv").write_text("1 2\n119 90\n")
     point = "outside the image of 120x90"
     return {
         "torn image": ([*ask_depth, *camera, f"--image={pictures}/torn.png"], "does not decode"),
@@ -127,7 +129,7 @@ def bad_runs(lively_hf, pictures, tmp_path_factory):
         "fx no number": ([*ask_depth, a, "--fx=wide"], "flag --fx=wide"),
         "fx tiny": ([*ask_depth, a, "--fx=0.001"], "check its intrinsics"),
         "fx huge": ([*ask_depth, a, "--fx=1e9"], "check its intrinsics"),
-        "no intrinsics": ([*ask_depth, a], "give its focal length in pixels as --fx"),
+        "no intrinsics": ([*ask_depth, a], "give --fx"),
         "fy alone": ([*chat, a, "--fy=250"], "--fy is given without --fx"),
         "focal zero": ([*ask_depth, a, *camera, "--focal=0"], "focal is 0.0, but must be"),
         "no image": ([*ask_depth, *camera], "takes one --image, but 0"),
@@ -137,7 +139,10 @@ def bad_runs(lively_hf, pictures, tmp_path_factory):
         "point NaN": ([*ask_depth, a, *camera, "--points=nan,3"], point),
         "malformed points": ([*ask_depth, a, *camera, "--points=1;2"], 'give them as "x,y x,y"'),
         "three numbers": ([*ask_depth, a, *camera, "--points=1,2,3"], 'give them as "x,y x,y"'),
-        "no points": ([*ask_depth, a, *camera, "--points="], "give --points="),
+        "no points": (
+            [*ask_depth, a, *camera, "--points="],
+            "--points= holds no points: give them",
+        ),
         "unknown task": ([model, "--task=fly", a], "value should be one of <depth|chat>"),
         "no task": ([model, a], "Flag --task must have a value"),
         "no prompt": ([model, "--task=chat", a], "give --prompt="),
@@ -151,6 +156,21 @@ def bad_runs(lively_hf, pictures, tmp_path_factory):
             "holds no config.json",
         ),
         "out in a file": ([*chat, f"--out={pictures}/a.png/deeper"], "is a file; name a folder"),
+        "a map without a place": ([*map_of, a, *camera, "--out="], "give a folder for them"),
+        "a folder without a place": ([*ask_depth, f"--image={pictures}", "--out="], "give --out"),
+        "a folder without images": ([*ask_depth, f"--image={empty}", *camera], "holds no image"),
+        "two ways to points": ([*map_of, a, *camera, "--points=1,2"], "leave one of them out"),
+        "mask of another size": (
+            [*map_of, a, *camera, f"--mask={pictures}/b.png"],
+            "b.png is 200x64, but",
+        ),
+        "points of another image": (
+            [model, "--task=depth", a, *camera, f"--points_file={pictures}/points.csv"],
+            point,
+        ),
+        "no cameras": ([*ask_depth, a, f"--cameras={empty}"], "holds neither cameras.bin"),
+        "no transforms": ([*ask_depth, a, "--cameras=/none.json"], "is no readable JSON"),
+        "two cameras": ([*ask_depth, a, *camera, "--fov=60"], "each give the camera"),
         "stray argument": ([*chat, "hello"], "unexpected argument 'hello'"),
         "unknown flag": ([*chat, "--pints=3"], "Unknown command line flag 'pints'"),
     }

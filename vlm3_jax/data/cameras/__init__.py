@@ -1,0 +1,1 @@
+"""Cameras from the files that other programs write beside images."""

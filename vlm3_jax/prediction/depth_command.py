@@ -1,0 +1,133 @@
+"""Depth of an image, or of all images of a folder: from files to files."""
+
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from absl import logging
+
+from vlm3_jax.data.cameras.exif import is_turned
+from vlm3_jax.data.depth_samples import DepthSampling
+from vlm3_jax.data.images import decode
+from vlm3_jax.errors import BadInput
+from vlm3_jax.evaluation.progress import Progress
+from vlm3_jax.prediction import depth_results
+from vlm3_jax.prediction.depth_request import DepthRequest, View
+from vlm3_jax.prediction.intrinsics import CameraFinder, camera_finder
+from vlm3_jax.prediction.points import PointChooser
+from vlm3_jax.prediction.predictor import PointAnswer, Predictor, read_bytes
+
+_QUESTIONS = 100  # At a time, of one image.
+_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".gif"))
+
+
+def run(request: DepthRequest) -> tuple[dict[str, Any], int]:
+    """Asks about every point and writes what was said.
+
+    All images are looked at before the weights are read. One of a folder that cannot be used is
+    named in the log and skipped; results are written image by image, each whole.
+
+    Returns:
+        The result, as for `prediction.json`; of a folder, what became of every image. And the exit
+        status: 1 where an image was skipped.
+
+    Raises:
+        BadInput: the image, or all of a folder's, or an option cannot be used; or there is no room.
+    """
+    views, skipped = _look_at_all(request)
+    predictor = Predictor.from_pretrained(
+        request.checkpoint,
+        focal=request.focal,
+        dtype=request.dtype,
+        questions=min(_QUESTIONS, max(len(view.selection.points_xy) for view in views)),
+        max_new_tokens=request.max_new_tokens,
+    )
+    answers = _with_progress(
+        predictor.answer_points(view.query() for view in views),
+        total=sum(len(view.selection.points_xy) for view in views),
+    )
+    results = []
+    for view in views:
+        said = list(islice(answers, len(view.selection.points_xy)))
+        results.append(depth_results.write(request, view, said))
+    if not request.image.is_dir():
+        return results[0], 0
+    kept = ("image", "out", "questions", "parse_failures", "unfinished", "unusable")
+    summary = {
+        "task": "depth",
+        "checkpoint": request.checkpoint,
+        "images": [{key: result[key] for key in kept} for result in results],
+        "skipped": skipped,
+    }
+    return summary, int(bool(skipped))
+
+
+def _look_at_all(request: DepthRequest) -> tuple[list[View], list[dict[str, str]]]:
+    """The images that can be asked about, and those of a folder that cannot, with the reasons."""
+    chooser, find_camera = PointChooser(request.points), camera_finder(request.camera)
+    sampling = DepthSampling(focal=request.focal)
+    if not request.image.is_dir():
+        return [_look(request.image, request.out, chooser, find_camera, sampling)], []
+    views, skipped = [], []
+    paths = _images_of(request.image)
+    for path in paths:
+        try:
+            out = request.out / path.name
+            views.append(_look(path, out, chooser, find_camera, sampling))
+        except BadInput as error:
+            logging.warning("skipped: %s", error)
+            skipped.append({"image": str(path), "error": str(error)})
+    if not views:
+        raise BadInput(
+            f"none of the {len(paths)} images of {request.image} can be used; the first:"
+            f" {skipped[0]['error']}"
+        )
+    logging.info("%d images, %d skipped", len(views), len(skipped))
+    return views, skipped
+
+
+def _images_of(folder: Path) -> list[Path]:
+    """The images of a folder, sorted by name."""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    images = [path for path in files if path.suffix.lower() in _SUFFIXES]
+    if not images:
+        raise BadInput(
+            f"--image={folder} holds no image: name a folder with files that end in"
+            f" {', '.join(sorted(_SUFFIXES))}."
+        )
+    if len(images) < len(files):
+        logging.info("files of %s that are no images: %d", folder, len(files) - len(images))
+    return images
+
+
+def _look(
+    path: Path,
+    out: Path | None,
+    chooser: PointChooser,
+    find_camera: CameraFinder,
+    sampling: DepthSampling,
+) -> View:
+    data = read_bytes(path)
+    height, width = decode(data, str(path)).shape[:2]
+    known = find_camera(path, data, width, height)
+    sampling.unify(known.camera, str(path))
+    if is_turned(data):
+        logging.warning(
+            "%s is shown to the model as it is stored, not as its EXIF orientation says, and points"
+            " are counted so: turn its pixels if it lies on its side (mogrify -auto-orient).",
+            path,
+        )
+    return View(path, out, known, chooser.choose(width, height, str(path)))
+
+
+def _with_progress(answers: Iterator[PointAnswer], total: int) -> Iterator[PointAnswer]:
+    progress, start = Progress(total, "questions"), time.monotonic()
+    for done, answer in enumerate(answers, start=1):
+        progress.report(done)
+        if done == total:
+            progress.close()
+            seconds = time.monotonic() - start
+            logging.info("%d questions in %.1f s, %.1f/s", total, seconds, total / seconds)
+        yield answer
