@@ -8,7 +8,7 @@ from PIL import Image
 
 from vlm3_jax.errors import BadInput
 from vlm3_jax.geometry.grid import Grid
-from vlm3_jax.tasks.depth import check_points
+from vlm3_jax.geometry.pixels import check_points
 
 
 @dataclass(frozen=True)

@@ -84,16 +84,6 @@ def prompts(camera: Camera, unified: Camera, points_xy: np.ndarray) -> list[str]
     return [PROMPT.format(x=x, y=y) for x, y in names]
 
 
-def check_points(points_xy: np.ndarray, width: int, height: int) -> None:
-    """Raises BadInput unless all points [N, 2] are pixels of an image of this size."""
-    inside = ((points_xy >= 0) & (points_xy < (width, height))).all(axis=1)
-    for x, y in points_xy[~inside]:
-        raise BadInput(
-            f"the point ({x:g}, {y:g}) is outside the image of {width}x{height} pixels:"
-            f" x must be in 0 to {width - 1} and y in 0 to {height - 1}."
-        )
-
-
 def ask(
     camera: Camera, unified: Camera, points_xy: np.ndarray, depth_m: np.ndarray
 ) -> list[Question]:

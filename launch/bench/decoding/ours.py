@@ -2,7 +2,7 @@
 
 import os
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import jax
 
@@ -12,7 +12,6 @@ from vlm3_jax.data.encoder import Encoder
 from vlm3_jax.decoding.config import DecodingConfig
 from vlm3_jax.decoding.load import load_decoder, resolve_dtype
 from vlm3_jax.decoding.runner import Decoder
-from vlm3_jax.errors import BadInput
 from vlm3_jax.parallel.mesh import MeshConfig
 
 _MESH = MeshConfig(fsdp=1, tensor=-1)  # As in `predict`: all devices work on one image.
@@ -21,21 +20,14 @@ _COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
 def our_config(plan: Plan, side: OurSide, questions: int) -> DecodingConfig:
-    """The decoder's settings for a pass; everything that a side switches is here.
-
-    Raises:
-        BadInput: the decoder has no such switch.
-    """
-    if not (side.share_prefix and side.draft):
-        raise BadInput(
-            "this version's decoder shares no prefix and drafts nothing, so there is nothing to"
-            " switch off: leave ours_no_prefix and ours_no_draft out of --sides."
-        )
-    return DecodingConfig(
+    """The decoder's settings for a pass; everything that a side switches is here."""
+    config = DecodingConfig(
         images=1 if side.one_row else min(len(plan.samples), _IMAGES),
         questions=1 if side.one_row else min(questions, plan.in_flight),
         max_new_tokens=plan.max_new_tokens,
+        share_prefix=side.share_prefix,
     )
+    return config if side.draft else replace(config, draft_tokens=0)
 
 
 def measure(plan: Plan, side: OurSide) -> Outcome:
@@ -80,11 +72,16 @@ def _pass(
     _answer(encoder, decoder, plan.samples, min(questions, 2 * plan.in_flight))
     start_seconds = time.perf_counter() - started
 
+    before = asdict(decoder.stats)
     compiled.clear()
     started = time.perf_counter()
     answers = _answer(encoder, decoder, plan.samples, questions)
     seconds = time.perf_counter() - started
-    return Pass(questions, seconds, answers, len(compiled)), start_seconds
+    counts = {name: count - before[name] for name, count in asdict(decoder.stats).items()}
+    steps = counts["narrow_steps"] + counts["wide_steps"]
+    rows = config.questions * min(config.images, len(plan.samples))
+    engine = counts | {"tokens_a_step_and_row": counts["tokens"] / max(steps, 1) / rows}
+    return Pass(questions, seconds, answers, len(compiled), engine), start_seconds
 
 
 def _answer(
