@@ -128,14 +128,14 @@ class Engine:
     def sizes_for(self, prompts: Prompts, now: Sizes | None = None) -> Sizes:
         """The given or present sizes, larger where these prompts do not fit in them."""
         images = len(prompts.images.patches) // self._merge_area
-        patches = bucket(images, 32) * self._merge_area if images else 0
+        patches = bucket(images, 16) * self._merge_area if images else 0
         question = max(len(question.tokens) for question in prompts.questions)
         now = now or self.sizes
         return replace(
             now,
             patches=max(now.patches, patches),
-            prefix=max(now.prefix, bucket(len(prompts.prefix.tokens), 32)),
-            question=max(now.question, bucket(question, 8)),
+            prefix=max(now.prefix, bucket(len(prompts.prefix.tokens), 16)),
+            question=max(now.question, bucket(question, 4)),
         )
 
     def admit(self, placed: Sequence[tuple[int, Prompts] | None]) -> None:

@@ -56,6 +56,9 @@ class State(NamedTuple):
     progress: Progress
 
 
+_Carry = tuple[State, jax.Array]
+
+
 class Questions(NamedTuple):
     """F questions a group, for the rows of one of its prefixes."""
 
@@ -189,37 +192,38 @@ def advance(
     """
     model = build(config, params, Execution(unroll=True))
 
-    def unfinished(carry: tuple[State, jax.Array]) -> jax.Array:
+    def is_unfinished(carry: _Carry) -> jax.Array:
         active = carry[0].answers.active
         return jnp.any(active) & ~jnp.any(jnp.sum(active, axis=2) <= until)
 
-    def step(carry: tuple[State, jax.Array]) -> tuple[State, jax.Array]:
+    def narrow(carry: _Carry) -> _Carry:
         state, steps = carry
+        nothing = jnp.zeros((*state.lengths.shape, 0), jnp.int32)
+        state = _step(model, state, nothing, template, stop_tokens, kernel)
+        return state, steps.at[0].add(1)
 
-        def narrow(state: State) -> State:
-            return _step(model, state, _no_guesses(state), template, stop_tokens, kernel)
+    def wide(carry: _Carry) -> _Carry:
+        state, steps = carry
+        guesses = _guess(state, template, window - 1)[0]
+        state = _step(model, state, guesses, template, stop_tokens, kernel)
+        return state, steps.at[1].add(1)
 
-        if window == 1:
-            return narrow(state), steps.at[0].add(1)
-        answers = state.answers
-        guesses, sure = _on_rows(
-            lambda *row: propose(template, *row, window - 1),
-            state.progress,
-            answers.tokens,
-            answers.counts,
-        )
-        active = answers.active
-        gain = 1 + jnp.sum(jnp.where(active, sure, 0)) / jnp.maximum(jnp.sum(active), 1)
-        is_wide = gain >= wide_cost
-        state = jax.lax.cond(
-            is_wide,
-            lambda state: _step(model, state, guesses, template, stop_tokens, kernel),
-            narrow,
-            state,
-        )
-        return state, steps.at[is_wide.astype(jnp.int32)].add(1)
+    def is_wide(carry: _Carry) -> jax.Array:
+        """Whether a wide step says as much as narrow ones in the same time, guesses being right."""
+        active = carry[0].answers.active
+        sure = _guess(carry[0], template, window - 1)[1]
+        return 1 + jnp.sum(jnp.where(active, sure, 0)) / jnp.sum(active) >= wide_cost
 
-    return jax.lax.while_loop(unfinished, step, (state, jnp.zeros(2, jnp.int32)))
+    start = state, jnp.zeros(2, jnp.int32)
+    if window == 1:
+        return jax.lax.while_loop(is_unfinished, narrow, start)
+
+    # A loop of each kind in turn: a conditional in one loop would copy the cache at every step.
+    def in_turn(carry: _Carry) -> _Carry:
+        carry = jax.lax.while_loop(lambda c: is_unfinished(c) & ~is_wide(c), narrow, carry)
+        return jax.lax.while_loop(lambda c: is_unfinished(c) & is_wide(c), wide, carry)
+
+    return jax.lax.while_loop(is_unfinished, in_turn, start)
 
 
 def empty_state(config: Qwen3VLConfig, sizes: Sizes, dtype: jnp.dtype, alternatives: int) -> State:
@@ -385,8 +389,13 @@ def _spread(x: jax.Array, questions: Questions, rows: tuple[int, ...]) -> jax.Ar
     )
 
 
-def _no_guesses(state: State) -> jax.Array:
-    return jnp.zeros((*state.lengths.shape, 0), jnp.int32)
+def _guess(state: State, template: jax.Array, number: int) -> tuple[jax.Array, jax.Array]:
+    """The next tokens of every row, [G, I, Q, number], and how many of them are sure."""
+    answers = state.answers
+    return _on_rows(
+        lambda *row: propose(template, *row, number),
+        *(state.progress, answers.tokens, answers.counts),
+    )
 
 
 def _on_rows(function, *arrays):
