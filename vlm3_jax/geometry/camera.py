@@ -119,3 +119,8 @@ def project(camera: Camera, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def euclid_from_z(camera: Camera, xy: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Turns depth along the optical axis into distance from the camera's centre, [...]."""
     return np.linalg.norm(unproject(camera, xy, z), axis=-1)
+
+
+def z_from_euclid(camera: Camera, xy: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    """Turns distance from the camera's centre into depth along the optical axis, [...]."""
+    return distance / euclid_from_z(camera, xy, np.ones_like(distance, np.float64))
