@@ -73,7 +73,8 @@ def region_features() -> dict[str, Any]:
 
     intrinsics: all NaN where they are not known.
     boxes_xyxy: float32 [K, 4], left, top, right, bottom of the regions, pixels of the image.
-    questions, answers: text; `<region 0>` names the first box, and so on. At least one.
+    questions, answers: text, at least one of each; `<mask>` stands for the boxes one after the
+        other, `Region [0]` for the first box, and so on, as in SpatialRGPT's data.
     qa_types: for each question 'qualitative', 'quantitative', or '' where the raw data name none.
     categories: for each question the raw data's own, for example 'distance_data', or ''.
     """

@@ -48,7 +48,7 @@ REGION = {
     "image": IMAGE,
     "intrinsics": schema.NO_INTRINSICS,
     "boxes_xyxy": np.array([[1, 2, 30, 40], [5, 6, 7, 8]], np.float32),
-    "questions": ["Is <region 0> above <region 1>?", "How far?"],
+    "questions": ["Is <mask> above <mask>?", "How far is Region [1]?"],
     "answers": ["Yes.", "2 m."],
     "qa_types": ["qualitative", "quantitative"],
     "categories": ["above_predicate", ""],

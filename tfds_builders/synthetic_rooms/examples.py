@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tfds_builders import pairs
 from tfds_builders.synthetic_rooms.lighting import bake
 from tfds_builders.synthetic_rooms.raycast import depth_at
 from tfds_builders.synthetic_rooms.scene import Scene, furnished_room, plain_room
@@ -121,35 +122,22 @@ def _view_example(rng, recipe: Recipe, view: View, number: int, name: str) -> di
 
 
 def _pair_examples(rng, recipe: Recipe, scene: Scene, views: list[View], name: str) -> list[dict]:
-    files = [(_png(view.image), *encode_depth(view.depth)) for view in views]
-    scores = covisibility([PosedDepth(view.depth, view.camera, view.c2w) for view in views])
-    normalised = normalise(scores)
+    sides = [
+        pairs.View(f"{i:02d}", _png(view.image), PosedDepth(view.depth, view.camera, view.c2w))
+        for i, view in enumerate(views)
+    ]
+    scores = covisibility([side.posed for side in sides])
     examples = []
-    for first, second in sample_pairs(normalised, rng, threshold=MIN_COVISIBILITY):
+    for first, second in sample_pairs(normalise(scores), rng, threshold=MIN_COVISIBILITY):
         if len(examples) == recipe.max_pairs:
             break
         matches = correspondences(rng, scene, views[first], views[second], recipe.points)
-        if len(matches) < MIN_CORRESPONDENCES:
-            continue
-        example = {
-            "covisibility": np.array([scores[first, second], scores[second, first]]),
-            "covisibility_normalised": np.array(
-                [normalised[first, second], normalised[second, first]]
-            ),
-            "corr": matches,
-            "scale_type": "metric",
-            "dataset": NAME,
-            "scene": name,
-            "frame": f"{first:02d}-{second:02d}",
-        }
-        for side, index in (("1", first), ("2", second)):
-            image, depth_map, depth_scale = files[index]
-            example[f"image{side}"] = image
-            example[f"intrinsics{side}"] = views[index].camera.to_array()
-            example[f"c2w{side}"] = views[index].c2w
-            example[f"depth_map{side}"] = depth_map
-            example[f"depth_scale{side}"] = depth_scale
-        examples.append(example)
+        if len(matches) >= MIN_CORRESPONDENCES:
+            names = {"scale_type": "metric", "dataset": NAME, "scene": name}
+            example = pairs.pair_example(
+                sides[first], sides[second], matches, scores, (first, second)
+            )
+            examples.append(example | names)
     return examples
 
 

@@ -202,7 +202,7 @@ class RegionRecord:
     boxes_xyxy: np.ndarray
     """float32 [K, 4]: left, top, right, bottom of the regions, pixels of the image."""
     questions: tuple[str, ...]
-    """`<region 0>` names the first box, and so on."""
+    """`<mask>` stands for the boxes one after the other, `Region [0]` for the first one."""
     answers: tuple[str, ...]
     qa_types: tuple[str, ...]
     """'qualitative', 'quantitative' or ''."""

@@ -32,6 +32,9 @@ class Source(Generic[R]):
         return self.record_type.from_features(self.features[index])
 
 
+DepthSource = Source[DepthRecord]
+
+
 def open_source(
     data_dir: str | Path, name: str, split: str, record_type: type[R] = DepthRecord
 ) -> Source[R]:
@@ -73,7 +76,10 @@ def open_source(
 
 
 def _schema_version(info: Any) -> str | None:
-    """What TFDS's dataset info tells; None for sets of before the schema, whose depth records have the same fields."""
+    """What TFDS's dataset info tells.
+
+    None for sets of before the schema, whose depth records have the same fields.
+    """
     try:
         return info.metadata["schema_version"]
     except KeyError:

@@ -123,4 +123,5 @@ def euclid_from_z(camera: Camera, xy: np.ndarray, z: np.ndarray) -> np.ndarray:
 
 def z_from_euclid(camera: Camera, xy: np.ndarray, distance: np.ndarray) -> np.ndarray:
     """Turns distance from the camera's centre into depth along the optical axis, [...]."""
-    return distance / euclid_from_z(camera, xy, np.ones_like(distance, np.float64))
+    distance = np.asarray(distance, np.float64)
+    return distance / euclid_from_z(camera, xy, np.ones_like(distance))

@@ -8,7 +8,7 @@ mapanything/datasets/base/base_dataset.py.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,14 +77,14 @@ class PosedDepth:
 
 
 def covisibility(
-    views: Sequence[PosedDepth],
+    views: Iterable[PosedDepth],
     tolerance: Tolerance = GROUND_TRUTH,
     size: tuple[int, int] | None = None,
 ) -> np.ndarray:
     """Scores every ordered pair of views.
 
     Args:
-        views: of one scene.
+        views: of one scene; each is resized as it comes.
         tolerance: by the source of the depth maps.
         size: width and height of the resized depth maps, where it is not a long side of 224.
 
@@ -94,7 +94,7 @@ def covisibility(
     """
     resized = [view.resized(*(size or _size(view.depth))) for view in views]
     scores = [[_score(one, two, tolerance) for two in resized] for one in resized]
-    return np.array(scores, np.float32).reshape(len(views), len(views))
+    return np.array(scores, np.float32).reshape(len(resized), len(resized))
 
 
 def normalise(scores: np.ndarray) -> np.ndarray:
@@ -149,7 +149,8 @@ def _score(one: PosedDepth, two: PosedDepth, tolerance: Tolerance) -> float:
     rows, columns = np.nonzero(one.depth > 0)
     xy = np.stack([columns, rows], -1)
     xy, z = reproject(xy, one.depth[rows, columns], one.camera, two.camera, one.c2w, two.c2w)
-    inside = np.all((xy >= 0) & (xy < [two.camera.width, two.camera.height]), axis=-1)
+    # Not by rounding alone: the first row and column of a view see themselves.
+    inside = np.all((xy > -1e-6) & (xy < [two.camera.width, two.camera.height]), axis=-1)
     inside &= z > NEAREST_Z
     xy, z = xy[inside], z[inside]
     last = [two.camera.width - 1, two.camera.height - 1]
