@@ -188,9 +188,7 @@ def _write_records(job: Job, shard: Shard, file: epath.Path) -> Written:
                 bad.append(outcome)
                 _count(job.tally, _BAD, outcome.records)
             else:
-                example = features.encode_example(outcome | {"split": shard.split})
-                # Without `deterministic` the order of the fields may differ between processes.
-                data = serializer.get_tf_example(example).SerializeToString(deterministic=True)
+                data = _encode(outcome | {"split": shard.split}, features, serializer)
                 writer.write(data)
                 records, num_bytes = records + 1, num_bytes + len(data)
                 _count(job.tally, _RECORDS, 1)
@@ -201,14 +199,27 @@ def _write_records(job: Job, shard: Shard, file: epath.Path) -> Written:
     return Written(shard.name, records, num_bytes, tuple(bad), finished=False)
 
 
+def _encode(example: dict[str, Any], features: Any, serializer: ExampleSerializer) -> bytes:
+    try:
+        encoded = features.encode_example(example)
+    except Exception as error:
+        error.add_note(f"The record was {_id(example)!r}.")
+        raise
+    # Without `deterministic` the order of the fields may differ between processes.
+    return serializer.get_tf_example(encoded).SerializeToString(deterministic=True)
+
+
+def _id(example: dict[str, Any]) -> str:
+    return "/".join(example[part] for part in ("dataset", "scene", "frame"))
+
+
 def _outcomes(job: Job, shard: Shard) -> Iterator[dict[str, Any] | Bad]:
     """What the items give; of records with the same id the first one counts."""
     ids = set()
     for item in shard.items:
         for outcome in attempt_all(item, partial(job.builder.examples, job.raw)):
             if isinstance(outcome, dict):
-                name = "/".join(outcome[part] for part in ("dataset", "scene", "frame"))
-                if name in ids:
+                if (name := _id(outcome)) in ids:
                     outcome = Bad(item.key, f"{item.key}: the id {name} comes twice.")
                 ids.add(name)
             yield outcome

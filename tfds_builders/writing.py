@@ -16,7 +16,7 @@ from tensorflow_datasets.core.splits import SplitDict, SplitInfo
 from tqdm import tqdm
 
 from tfds_builders.base import Builder
-from tfds_builders.items import Bad, MaxBad
+from tfds_builders.items import Bad, MaxBad, reason
 from tfds_builders.plan import Plan, make_plan
 from tfds_builders.shards import Written, read_proofs, write_shards
 from vlm3_jax.errors import BadInput
@@ -41,7 +41,10 @@ def write_dataset(
         BadInput: the dataset cannot be built, or has too many bad records. Finished shards stay.
     """
     final = epath.Path(builder.data_dir)
-    plan = make_plan(builder.items(raw), builder.RECORDS_PER_SHARD)
+    try:
+        plan = make_plan(builder.items(raw), builder.RECORDS_PER_SHARD)
+    except OSError as error:
+        raise BadInput(reason(error)) from error
     shop = final.with_name(f"{final.name}.building")
     builder = _at(shop, builder)
     limit = 0 if max_bad is None else max_bad.of(plan.records)

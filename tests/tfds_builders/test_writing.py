@@ -196,6 +196,12 @@ def test_a_split_without_records_is_an_error(tmp_path, config, message):
     assert not (tmp_path / "out" / VERSION).exists()
 
 
+def test_a_missing_list_of_items_is_named(tmp_path):
+    with pytest.raises(BadInput, match=r"counting\.json cannot be read \(No such file"):
+        build(tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "expected"), [("0", 0), ("20", 20), ("0.1%", 1), ("1%", 19), ("100%", 1999)]
 )
