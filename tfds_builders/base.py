@@ -1,13 +1,27 @@
-"""What all builders share: files in array_record, no TensorFlow, and the features of a record."""
+"""What all builders share; the README tells how to write one."""
 
-from typing import Any
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
 
-import numpy as np
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core.dataset_builder import FileReaderBuilder
+
+from tfds_builders.items import Bad, Item
+from vlm3_jax.data.records import SCHEMA_VERSION
 
 
-class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """A builder that writes array_record files."""
+class Builder(FileReaderBuilder, skip_registration=True):
+    """A TFDS builder that lists its work as items and turns each into records by itself.
+
+    Unlike TFDS's `GeneratorBasedBuilder`, whose examples come in one stream, its shards can be
+    written one by one, by several processes, and after an interruption.
+    """
+
+    HOMEPAGE: ClassVar[str | None] = None
+    RECORDS_PER_SHARD: ClassVar[int] = 1000
+    """About as many go into a file; also the most work that an interruption costs a worker."""
 
     def __init__(self, **kwargs: Any):
         # Set here rather than by the caller: TFDS drops it when it pickles a builder, and then
@@ -15,35 +29,37 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         kwargs["file_format"] = "array_record"
         super().__init__(**kwargs)
 
+    @abstractmethod
+    def features(self) -> dict[str, Any]:
+        """TFDS features of a record: those of `tfds_builders.schema`, and more if need be."""
 
-def depth_features() -> dict[str, Any]:
-    """Features of a depth record: one image, its camera, and the depth of some of its pixels.
+    @abstractmethod
+    def items(self, raw: Path | None) -> dict[str, Iterable[Item | Bad]]:
+        """Lists the items of each split, the same ones for the same raw data, quickly.
 
-    `points_xy` are pixels, `depth_m` metres: along the optical axis where `label_kind` is 'z', from
-    the camera's centre where it is 'euclid'. `dataset/scene/frame` names the record.
-    """
-    return {
-        "image": image(),
-        "intrinsics": float64(6),
-        "points_xy": tfds.features.Tensor(shape=(None, 2), dtype=np.float32),
-        "depth_m": tfds.features.Tensor(shape=(None,), dtype=np.float32),
-        "label_kind": tfds.features.Text(),
-        "dataset": tfds.features.Text(),
-        "scene": tfds.features.Text(),
-        "frame": tfds.features.Text(),
-    }
+        Args:
+            raw: the folder that `--manual_dir` names; None for a dataset that needs none.
 
+        Raises:
+            BadInput: nothing can be built, for example because a file that lists the rest is
+                missing. A scene that is unusable is given as `Bad` instead.
+        """
 
-def image() -> tfds.features.Image:
-    """An image given as the bytes of its PNG or JPEG file, kept as they are."""
-    return tfds.features.Image(shape=(None, None, 3))
+    @abstractmethod
+    def examples(self, raw: Path | None, item: Item) -> Iterator[dict[str, Any] | Bad]:
+        """Yields the records of an item, the same ones in whatever process.
 
+        A record has no `split`, which is that of its item. BadInput and OSError make the rest of
+        the item bad; a record that is bad alone is given as `Bad` (see `items.attempt`).
+        """
 
-def depth_map() -> tfds.features.Tensor:
-    """A depth map as the bytes of a 16-bit PNG: millimetres, 0 where there is none."""
-    return tfds.features.Tensor(shape=(), dtype=np.object_)
+    def _info(self) -> tfds.core.DatasetInfo:
+        return self.dataset_info_from_configs(  # The README.md of the builder's folder comes first.
+            description=type(self).__doc__,
+            homepage=self.HOMEPAGE,
+            features=tfds.features.FeaturesDict(self.features()),
+            metadata=tfds.core.MetadataDict(schema_version=SCHEMA_VERSION),
+        )
 
-
-def float64(*shape: int) -> tfds.features.Tensor:
-    """Float64 numbers as bytes: TFDS would otherwise store them as float32."""
-    return tfds.features.Tensor(shape=shape, dtype=np.float64, encoding="bytes")
+    def _download_and_prepare(self, dl_manager: Any, download_config: Any = None) -> None:
+        raise NotImplementedError("`python -m tfds_builders.build` writes this dataset.")

@@ -1,23 +1,24 @@
 """Builds a dataset for the loaders of vlm3_jax.
 
-python -m tfds_builders.build NAME[/CONFIG] --data_dir=OUT [--manual_dir=RAW] [--overwrite]
+python -m tfds_builders.build NAME[/CONFIG] --data_dir=OUT [--manual_dir=RAW] [--workers=N]
+    [--max_bad=0.1%] [--overwrite]
 
 The dataset goes to OUT/NAME[/CONFIG]/VERSION. One that is already there is left alone unless
-`--overwrite` asks for a new one. On failure OUT is as it was before.
+`--overwrite` asks for a new one. A build that was killed goes on when the same command is given
+again. A bad record ends the build; with `--max_bad` bad records are left out and listed in
+OUT/NAME[/CONFIG]/VERSION.bad.jsonl, and only more than that end it.
 """
 
 import importlib
-import io
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+import os
 from pathlib import Path
 
 import tensorflow_datasets as tfds
 from absl import flags
 
 from tfds_builders.base import Builder
+from tfds_builders.items import MaxBad
+from tfds_builders.writing import write_dataset
 from vlm3_jax import cli
 from vlm3_jax.errors import BadInput
 
@@ -25,10 +26,22 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("data_dir", None, "Folder that built datasets go to.", required=True)
 flags.DEFINE_string("manual_dir", None, "Folder with the raw data of a dataset that needs them.")
 flags.DEFINE_bool("overwrite", False, "Replace the dataset if it is already built.")
+flags.DEFINE_integer("workers", None, "Processes that write; one a core by default.", lower_bound=1)
+flags.DEFINE_string(
+    "max_bad",
+    None,
+    "How many records may be bad, as a share (0.1%) or a number (20), and are then listed in a"
+    " report; by default the first one ends the build.",
+)
 
 
 def build(
-    name: str, data_dir: Path, manual_dir: Path | None = None, overwrite: bool = False
+    name: str,
+    data_dir: Path,
+    manual_dir: Path | None = None,
+    overwrite: bool = False,
+    workers: int = 1,
+    max_bad: MaxBad | None = None,
 ) -> tuple[Path, bool]:
     """Builds a dataset.
 
@@ -37,6 +50,8 @@ def build(
         data_dir: where built datasets go.
         manual_dir: the raw data, where the dataset needs them.
         overwrite: replace one that is there.
+        workers: processes that write.
+        max_bad: how many records may be bad; with None the first one ends the build.
 
     Returns:
         The dataset's folder, and whether it was built now.
@@ -45,23 +60,13 @@ def build(
         BadInput: there is no such dataset, or its raw data are missing or wrong.
     """
     builder_class, config = _find(name)
-    data_dir = data_dir.expanduser().absolute()
-    final = Path(builder_class(config=config, data_dir=data_dir).data_dir)
+    builder = builder_class(config=config, data_dir=data_dir.expanduser().absolute())
+    final = Path(builder.data_dir)
     if final.exists() and not overwrite:
         return final, False
     if builder_class.MANUAL_DOWNLOAD_INSTRUCTIONS:
         _check_manual_dir(manual_dir, f"{name}: {builder_class.MANUAL_DOWNLOAD_INSTRUCTIONS}")
-    download_config = tfds.download.DownloadConfig(manual_dir=manual_dir)
-    with _workshop(data_dir) as workshop:
-        builder = builder_class(config=config, data_dir=workshop)
-        with redirect_stdout(io.StringIO()):  # TFDS names the temporary folder there.
-            builder.download_and_prepare(
-                download_dir=workshop / "downloads", download_config=download_config
-            )
-        final.parent.mkdir(parents=True, exist_ok=True)
-        if final.exists():
-            final.rename(workshop / "old")
-        Path(builder.data_dir).rename(final)
+    write_dataset(builder, manual_dir, workers, max_bad)
     return final, True
 
 
@@ -91,31 +96,22 @@ def _check_manual_dir(folder: Path | None, needed: str) -> None:
         raise BadInput(f"--manual_dir={folder} is not a folder with files; {needed}")
 
 
-@contextmanager
-def _workshop(data_dir: Path) -> Iterator[Path]:
-    """A folder inside `data_dir` to build in; on failure, what was made for it is removed."""
-    missing = [path for path in (data_dir, *data_dir.parents) if not path.exists()]
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(
-            f"--data_dir={data_dir} cannot be made ({error.strerror}); choose another."
-        ) from error
-    try:
-        with tempfile.TemporaryDirectory(prefix=".building-", dir=data_dir) as workshop:
-            yield Path(workshop)
-    except BaseException:
-        for path in missing:
-            path.rmdir()
-        raise
+def _num_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def main(name: str) -> None:
     """Builds what the command line names and prints where it is and how large."""
-    if not sys.stderr.isatty():
-        tfds.disable_progress_bar()
-    manual_dir = Path(FLAGS.manual_dir) if FLAGS.manual_dir else None
-    folder, is_new = build(name, Path(FLAGS.data_dir), manual_dir, FLAGS.overwrite)
+    folder, is_new = build(
+        name,
+        Path(FLAGS.data_dir),
+        manual_dir=Path(FLAGS.manual_dir) if FLAGS.manual_dir else None,
+        overwrite=FLAGS.overwrite,
+        workers=FLAGS.workers or _num_cores(),
+        max_bad=MaxBad.parse(FLAGS.max_bad) if FLAGS.max_bad else None,
+    )
     splits = tfds.builder_from_directory(folder).info.splits
     counts = ", ".join(f"{split} {info.num_examples}" for split, info in splits.items())
     note = "" if is_new else " (already built; --overwrite builds it anew)"

@@ -22,7 +22,7 @@ from vlm3_jax.tasks.depth import parse_answer
 
 def record(number: int = 0) -> DepthRecord:
     features = toy.example(number)
-    texts = {name: features[name].encode() for name in ("dataset", "scene", "frame")}
+    texts = {name: x.encode() for name, x in features.items() if isinstance(x, str)}
     return DepthRecord.from_features(features | texts)
 
 

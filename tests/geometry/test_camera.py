@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vlm3_jax.errors import BadInput
-from vlm3_jax.geometry.camera import Camera, euclid_from_z, project, unify_focal, unproject
+from vlm3_jax.geometry.camera import (
+    Camera,
+    euclid_from_z,
+    project,
+    unify_focal,
+    unproject,
+    z_from_euclid,
+)
 
 CAMERA = Camera(fx=559.62, fy=558.14, cx=361.87, cy=241.99, width=640, height=480)
 focals = st.floats(50, 3000)
@@ -80,6 +87,13 @@ def test_euclid_golden_value():
     # datasets.md section 9.
     camera = Camera(1000, 1000, 500, 400, 1000, 800)
     assert euclid_from_z(camera, [900, 700], 2.0) == pytest.approx(2.236068, abs=1e-6)
+
+
+def test_depth_kinds_convert_exactly(rng):
+    camera = Camera(1000, 990, 500, 400, 1000, 800)
+    xy, z = rng.uniform(0, 800, (50, 2)), rng.uniform(0.1, 90, 50)
+    distance = euclid_from_z(camera, xy, z)
+    np.testing.assert_allclose(z_from_euclid(camera, xy, distance), z, rtol=1e-14)
 
 
 def test_project_agrees_with_the_calibration_matrix(rng):

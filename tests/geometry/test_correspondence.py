@@ -1,8 +1,7 @@
 import numpy as np
-import pytest
 
 from vlm3_jax.geometry.camera import Camera
-from vlm3_jax.geometry.correspondence import correspond, covisibility, reproject
+from vlm3_jax.geometry.correspondence import correspond, reproject
 
 CAMERA = Camera(fx=50, fy=50, cx=31.5, cy=23.5, width=64, height=48)
 
@@ -71,22 +70,3 @@ def test_tolerance_decides_what_is_the_same_surface():
     assert correspond(*args, wall(1.97))[1].all()
     assert not correspond(*args, wall(1.95))[1].any()
     assert correspond(*args, wall(1.95), absolute_tolerance=0.1)[1].all()
-
-
-def test_covisibility():
-    same = covisibility(wall(2.0), wall(2.0), CAMERA, CAMERA, moved(), moved())
-    assert same == 1.0
-    # Half the width, 32 pixels of disparity, leaves view 2.
-    shift = 32 * 2.0 / 50
-    half = covisibility(wall(2.0), wall(2.0), CAMERA, CAMERA, moved(), moved(x=shift))
-    assert half == pytest.approx(0.5, abs=1 / 16)
-    empty = covisibility(wall(0.0), wall(2.0), CAMERA, CAMERA, moved(), moved())
-    assert empty == 0.0
-
-
-def test_covisibility_has_a_direction():
-    # View 2 is closer: it sees a part of what view 1 sees, and view 1 sees all of it.
-    args = (CAMERA, CAMERA, moved(), moved(z=1.0))
-    assert covisibility(wall(2.0), wall(1.0), *args) == pytest.approx(0.25, abs=0.05)
-    swapped = (CAMERA, CAMERA, moved(z=1.0), moved())
-    assert covisibility(wall(1.0), wall(2.0), *swapped) == 1.0

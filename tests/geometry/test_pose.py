@@ -4,7 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from vlm3_jax.errors import BadInput
 from vlm3_jax.geometry.pose import (
+    check_rigid,
     direction_error_degrees,
     from_yaw_pitch_roll,
     relative_pose,
@@ -116,3 +118,33 @@ def test_direction_error_at_its_ends():
         assert direction_error_degrees([0, 0, 0], x, signed=signed) == 90
         assert direction_error_degrees(x, [np.nan, 0, 1], signed=signed) == np.inf
         assert direction_error_degrees([np.inf, 0, 0], x, signed=signed) == np.inf
+
+
+def pose(place: tuple[int, int] = (0, 3), value: float = 1) -> np.ndarray:
+    c2w = np.eye(4)
+    c2w[:3, :3] = from_yaw_pitch_roll(30, -20, 5)
+    c2w[:3, 3] = 1, 2, 3
+    c2w[place] = value
+    return c2w
+
+
+def test_a_pose_from_text_is_rigid():
+    check_rigid(pose().round(4), "a")
+    check_rigid(pose().astype(np.float32), "a")
+
+
+@pytest.mark.parametrize(
+    ("c2w", "message"),
+    [
+        (pose()[:3], "a is no 4x4 matrix of finite numbers"),
+        (pose((0, 3), np.nan), "a is no 4x4 matrix of finite numbers"),
+        (pose() * [[-1], [1], [1], [1]], "determinant -1 "),
+        (pose() * [[1.01], [1.01], [1.01], [1]], "determinant 1.03 and is orthogonal up to 0.02 "),
+        (pose((0, 1), 0.3), "a is not rigid: its rotation"),
+        (pose((3, 0), 1), r"its last row is \[1.0, 0.0, 0.0, 1.0\]"),
+        (pose().T, "its last row is"),
+    ],
+)
+def test_what_is_not_rigid(c2w, message):
+    with pytest.raises(BadInput, match=message):
+        check_rigid(c2w, "a")

@@ -1,3 +1,4 @@
+import json
 import os
 import pickle
 import subprocess
@@ -92,3 +93,19 @@ def test_the_command_fails_with_one_sentence(tmp_path):
     errors = [text for text in done.stderr.splitlines() if text.startswith("error: ")]
     assert len(errors) == 1 and "rooms.jsonl line 2 is not JSON" in errors[0]
     assert not (tmp_path / "out").exists()
+
+
+def test_the_command_reports_bad_records(tmp_path):
+    raw = write_set(tmp_path / "raw", rooms=[line(), "{", line(image="kitchen/b.png")])
+    arguments = "depthlm_jsonl", f"--manual_dir={raw}", f"--data_dir={tmp_path / 'out'}"
+    folder = tmp_path / "out" / "depthlm_jsonl"
+    done = run(*arguments, "--max_bad=0")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "1 of 3 records are bad" in done.stderr.splitlines()[-1]
+    assert [path.name for path in folder.iterdir()] == ["1.0.0.bad.jsonl"]
+    done = run(*arguments, "--max_bad=34%")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("1.0.0: test 2\n")
+    assert f"1 of 3 records are left out: see {folder / '1.0.0.bad.jsonl'}" in done.stderr
+    (bad,) = map(json.loads, (folder / "1.0.0.bad.jsonl").read_text().splitlines())
+    assert bad["key"] == "rooms.jsonl/2" and "rooms.jsonl line 2 is not JSON" in bad["reason"]

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 
-from tfds_builders import base
-from tfds_builders.depthlm_jsonl.jsonl import Line, read
-from vlm3_jax.data.images import decode
+from tfds_builders import base, checks, schema
+from tfds_builders.depthlm_jsonl.jsonl import parse, places
+from tfds_builders.items import Item
 from vlm3_jax.errors import BadInput
 
 
@@ -17,37 +17,44 @@ class Builder(base.Builder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar = {"1.0.0": "First release."}
+    HOMEPAGE = "https://github.com/facebookresearch/DepthLM_Official"
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "Give a folder with *.jsonl files and the images they name. A file named *train* becomes "
         "part of the split train, *val* of validation, any other of test."
     )
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description=__doc__,
-            homepage="https://github.com/facebookresearch/DepthLM_Official",
-            features=tfds.features.FeaturesDict(base.depth_features()),
-        )
+    def features(self) -> dict[str, Any]:
+        """Depth records."""
+        return schema.depth_features()
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
-        folder = Path(dl_manager.manual_dir)
-        splits = split_files(folder)
+    def items(self, raw: Path) -> dict[str, list[Item]]:
+        """One a line."""
+        splits = split_files(raw)
         if not splits:
-            raise BadInput(f"{folder} holds no *.jsonl file; give the folder that does.")
-        return {split: self._generate_examples(files) for split, files in splits.items()}
+            raise BadInput(f"{raw} holds no *.jsonl file; give the folder that does.")
+        return {
+            split: [item for file in files for item in _lines(file)]
+            for split, files in splits.items()
+        }
 
-    def _generate_examples(self, files: list[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
-        for file in files:
-            frames = set()
-            for line in read(file):
-                example = _example(file, line)
-                if (name := (example["scene"], example["frame"])) in frames:
-                    example["frame"] += f"-line{line.number}"
-                frames.add(name)
-                yield f"{file.name}/{line.number}", example
-            if not frames:
-                raise BadInput(f"{file} is empty; fill or remove it.")
+    def examples(self, raw: Path, item: Item) -> Iterator[dict[str, Any]]:
+        """The line's image and labels."""
+        file_name, place, is_repeated = item.data
+        line = parse(raw / file_name, place)
+        path = raw / line.image
+        suffix = f"-line{place.number}" if is_repeated else ""
+        yield {
+            "image": checks.read_image(path, f"{line.where}: {path}", line.camera),
+            "intrinsics": line.camera.to_array(),
+            "c2w": schema.NO_POSE,
+            "points_xy": line.points_xy,
+            "depth_m": line.depth_m,
+            "label_kind": line.label_kind,
+            "scale_type": "metric",
+            "dataset": Path(file_name).stem,
+            "scene": Path(line.image).parent.name,
+            "frame": Path(line.image).stem + suffix,
+        }
 
 
 def split_files(folder: Path) -> dict[str, list[Path]]:
@@ -60,28 +67,14 @@ def split_files(folder: Path) -> dict[str, list[Path]]:
     return splits
 
 
-def _example(file: Path, line: Line) -> dict[str, Any]:
-    path = file.parent / line.image
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise BadInput(
-            f"{line.where}: the image {path} cannot be read ({error.strerror}); "
-            "put it there or correct the line."
-        ) from error
-    height, width = decode(data, f"{line.where}: {path}").shape[:2]
-    if (width, height) != (line.camera.width, line.camera.height):
-        raise BadInput(
-            f"{line.where}: {path} is {width}x{height}, but its intrinsics are of a "
-            f"{line.camera.width}x{line.camera.height} image; correct them or resize it."
-        )
-    return {
-        "image": data,
-        "intrinsics": line.camera.to_array(),
-        "points_xy": line.points_xy,
-        "depth_m": line.depth_m,
-        "label_kind": line.label_kind,
-        "dataset": file.stem,
-        "scene": Path(line.image).parent.name,
-        "frame": Path(line.image).stem,
-    }
+def _lines(file: Path) -> list[Item]:
+    """The lines of a file, and which of them name an image that an earlier one names."""
+    items, frames = [], set()
+    for place in places(file):
+        frame = (Path(place.image).parent.name, Path(place.image).stem)
+        key = f"{file.name}/{place.number}"
+        items.append(Item(key, (file.name, place, frame in frames)))
+        frames.add(frame)
+    if not items:
+        raise BadInput(f"{file} is empty; fill or remove it.")
+    return items

@@ -36,16 +36,54 @@ class Line:
     label_kind: str
 
 
-def read(path: Path) -> Iterator[Line]:
-    """Yields the lines of a file; blank ones are passed over.
+@dataclass(frozen=True)
+class Place:
+    """Where a line is.
 
-    Raises:
-        BadInput: a line is not usable; the message names the file, the line and what is wrong.
+    Attributes:
+        number: of the line, from 1.
+        offset: of its first byte in the file.
+        image: that it names, '' where it cannot be read so far.
     """
+
+    number: int
+    offset: int
+    image: str
+
+
+def places(path: Path) -> Iterator[Place]:
+    """Finds the lines of a file; blank ones are passed over."""
+    offset = 0
     with path.open("rb") as file:
         for number, text in enumerate(file, start=1):
             if text.strip():
-                yield _parse(text, f"{path} line {number}", number)
+                yield Place(number, offset, _image(text))
+            offset += len(text)
+
+
+def parse(path: Path, place: Place) -> Line:
+    """Reads a line.
+
+    Raises:
+        BadInput: it is not usable; the message names the file, the line and what is wrong.
+    """
+    with path.open("rb") as file:
+        file.seek(place.offset)
+        return _parse(file.readline(), f"{path} line {place.number}", place.number)
+
+
+def _image(text: bytes) -> str:
+    try:
+        values = json.loads(text)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return ""
+    image = _image_of(values) if isinstance(values, dict) else None
+    return image if isinstance(image, str) else ""
+
+
+def _image_of(values: dict[str, Any]) -> Any:
+    # DepthLM's own Matterport script writes image_path where its loader wants image.
+    return values.get("image", values.get("image_path"))
 
 
 def _parse(text: bytes, where: str, number: int) -> Line:
@@ -55,8 +93,7 @@ def _parse(text: bytes, where: str, number: int) -> Line:
         raise BadInput(f"{where} is not JSON ({error}); write one JSON object a line.") from error
     if not isinstance(values, dict):
         raise BadInput(f"{where} is not a JSON object; write one with its keys and values.")
-    # DepthLM's own Matterport script writes image_path where its loader wants image.
-    image = values.get("image", values.get("image_path"))
+    image = _image_of(values)
     if image is None:
         raise BadInput(f"{where} lacks the key 'image'; give the image's path from this file.")
     if not isinstance(image, str):

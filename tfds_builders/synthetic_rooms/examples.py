@@ -1,18 +1,13 @@
 """The records of a scene: drawn, rendered and encoded from its split and number alone."""
 
 import io
-import os
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from itertools import combinations
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from tfds_builders import pairs
 from tfds_builders.synthetic_rooms.lighting import bake
 from tfds_builders.synthetic_rooms.raycast import depth_at
 from tfds_builders.synthetic_rooms.scene import Scene, furnished_room, plain_room
@@ -23,7 +18,9 @@ from tfds_builders.synthetic_rooms.views import (
     random_pose,
     take,
 )
-from vlm3_jax.geometry.correspondence import correspond, covisibility, reproject
+from vlm3_jax.data.depth_maps import encode_depth
+from vlm3_jax.geometry.correspondence import correspond, reproject
+from vlm3_jax.geometry.covisibility import PosedDepth, covisibility, normalise, sample_pairs
 
 NAME = "synthetic_rooms"
 # Scenes of one split never appear in another: the split is part of a scene's seed.
@@ -32,8 +29,6 @@ SPLIT_SEEDS = {"train": 0, "validation": 1}
 MIN_COVISIBILITY, MIN_CORRESPONDENCES = 0.25, 10
 # Metres by which the surface at a corresponding pixel may miss the point.
 EXACT = 2e-3
-# Below this many scenes, starting processes takes longer than they save.
-SCENES_WORTH_PROCESSES = 16
 
 
 @dataclass(frozen=True)
@@ -71,39 +66,18 @@ class Recipe:
     max_pairs: int = 8
 
 
-def generate(
-    recipe: Recipe, split: str, num_processes: int | None = None
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields the records of a split, the same whatever the number of processes.
-
-    Args:
-        recipe: what to make.
-        split: a key of `recipe.scenes`.
-        num_processes: that render; None for one a core.
-    """
-    scenes = range(recipe.scenes[split])
-    of_scene = partial(scene_examples, recipe, split)
-    if num_processes is None:
-        num_processes = _num_cores() if len(scenes) >= SCENES_WORTH_PROCESSES else 1
-    if num_processes == 1:
-        for index in scenes:
-            yield from of_scene(index)
-        return
-    # Spawned, for a process with running threads cannot be forked safely.
-    with ProcessPoolExecutor(num_processes, mp_context=get_context("spawn")) as pool:
-        for examples in pool.map(of_scene, scenes, chunksize=4):
-            yield from examples
+def scene_name(split: str, index: int) -> str:
+    """The name of a scene."""
+    return f"{split}_{index:05d}"
 
 
-def scene_examples(recipe: Recipe, split: str, index: int) -> list[tuple[str, dict[str, Any]]]:
-    """Draws, renders and encodes all records of one scene, with their keys."""
+def scene_examples(recipe: Recipe, split: str, index: int) -> list[dict[str, Any]]:
+    """Draws, renders and encodes all records of one scene."""
     rng, scene, views = render_scene(recipe, split, index)
-    name = f"{split}_{index:05d}"
+    name = scene_name(split, index)
     if recipe.kind == "views":
-        examples = [_view_example(rng, recipe, view, i, name) for i, view in enumerate(views)]
-    else:
-        examples = _pair_examples(rng, recipe, scene, views, name)
-    return [(f"{name}/{example['frame']}", example) for example in examples]
+        return [_view_example(rng, recipe, view, i, name) for i, view in enumerate(views)]
+    return _pair_examples(rng, recipe, scene, views, name)
 
 
 def render_scene(
@@ -125,58 +99,46 @@ def render_scene(
     return rng, scene, views
 
 
-def _view_example(rng, recipe: Recipe, view: View, number: int, scene_name: str) -> dict[str, Any]:
+def _view_example(rng, recipe: Recipe, view: View, number: int, name: str) -> dict[str, Any]:
     points = random_pixels(rng, view.camera, recipe.points)
+    depth_map, depth_scale = encode_depth(view.depth)
     return {
         "image": _png(view.image),
         "intrinsics": view.camera.to_array(),
+        "c2w": view.c2w,
         "points_xy": points.astype(np.float32),
         "depth_m": view.depth[points[:, 1], points[:, 0]],
         "label_kind": "z",
+        "scale_type": "metric",
         "dataset": NAME,
-        "scene": scene_name,
+        "scene": name,
         "frame": f"{number:02d}",
         "view": number,
-        "depth_map": encode_depth(view.depth),
-        "camera_to_world": view.c2w,
+        "depth_map": depth_map,
+        "depth_scale": depth_scale,
         "boxes_xyxy": view.boxes_xyxy,
         "object_names": list(view.names),
     }
 
 
 def _pair_examples(rng, recipe: Recipe, scene: Scene, views: list[View], name: str) -> list[dict]:
-    files = [(_png(view.image), encode_depth(view.depth)) for view in views]
+    sides = [
+        pairs.View(f"{i:02d}", _png(view.image), PosedDepth(view.depth, view.camera, view.c2w))
+        for i, view in enumerate(views)
+    ]
+    scores = covisibility([side.posed for side in sides])
     examples = []
-    for first, second in combinations(range(len(views)), 2):
+    for first, second in sample_pairs(normalise(scores), rng, threshold=MIN_COVISIBILITY):
         if len(examples) == recipe.max_pairs:
             break
-        if rng.random() < 0.5:  # Either may come first.
-            first, second = second, first
-        one, two = views[first], views[second]
-        overlap = [_covisibility(one, two), _covisibility(two, one)]
-        if min(overlap) < MIN_COVISIBILITY:
-            continue
-        matches = correspondences(rng, scene, one, two, recipe.points)
-        if len(matches) < MIN_CORRESPONDENCES:
-            continue
-        example = {
-            "covisibility": np.array(overlap, np.float32),
-            "corr": matches,
-            "scale_type": "metric",
-            "dataset": NAME,
-            "scene": name,
-            "frame": f"{first:02d}-{second:02d}",
-        }
-        for side, index in (("1", first), ("2", second)):
-            example["image" + side], example["depth_map" + side] = files[index]
-            example["K" + side] = views[index].camera.matrix
-            example["c2w" + side] = views[index].c2w
-        examples.append(example)
+        matches = correspondences(rng, scene, views[first], views[second], recipe.points)
+        if len(matches) >= MIN_CORRESPONDENCES:
+            names = {"scale_type": "metric", "dataset": NAME, "scene": name}
+            example = pairs.pair_example(
+                sides[first], sides[second], matches, scores, (first, second)
+            )
+            examples.append(example | names)
     return examples
-
-
-def _covisibility(one: View, two: View) -> float:
-    return covisibility(one.depth, two.depth, one.camera, two.camera, one.c2w, two.c2w)
 
 
 def correspondences(
@@ -199,23 +161,7 @@ def correspondences(
     return np.hstack([xy_1, xy_2])[exact][:count].astype(np.float32)
 
 
-def encode_depth(depth: np.ndarray) -> bytes:
-    """Encodes metres [H, W] as a 16-bit PNG of millimetres."""
-    return _png(np.rint(depth * 1000).astype(np.uint16))
-
-
-def decode_depth(data: bytes) -> np.ndarray:
-    """Inverse of `encode_depth` up to half a millimetre, float32 [H, W]."""
-    return np.asarray(Image.open(io.BytesIO(data)), np.float32) / 1000
-
-
 def _png(pixels: np.ndarray) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, format="PNG", compress_level=3)
     return file.getvalue()
-
-
-def _num_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

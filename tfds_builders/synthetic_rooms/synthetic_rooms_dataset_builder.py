@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders import base
-from tfds_builders.synthetic_rooms.examples import Recipe, generate
+from tfds_builders import base, schema
+from tfds_builders.items import Item
+from tfds_builders.synthetic_rooms.examples import Recipe, scene_examples, scene_name
 
 
 @dataclasses.dataclass
@@ -38,6 +39,7 @@ class Builder(base.Builder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar = {"1.0.0": "First release."}
+    RECORDS_PER_SHARD = 200  # Drawing takes longer than writing: work for many processes.
     BUILDER_CONFIGS: ClassVar = [
         RoomsConfig(
             name="views",
@@ -71,48 +73,29 @@ class Builder(base.Builder):
         ),
     ]
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        features = (
-            _view_features() if self.builder_config.recipe.kind == "views" else _pair_features()
-        )
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description=__doc__,
-            features=tfds.features.FeaturesDict(features),
-        )
+    def features(self) -> dict[str, Any]:
+        """Depth records with more of each view, or pair records."""
+        if self.builder_config.recipe.kind == "pairs":
+            return schema.pair_features()
+        return schema.depth_features() | schema.depth_map_features() | _VIEW_FEATURES
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
+    def items(self, raw: None) -> dict[str, list[Item]]:
+        """One a scene."""
         recipe = self.builder_config.recipe
-        return {split: self._generate_examples(split) for split in recipe.scenes}
+        records = recipe.views if recipe.kind == "views" else recipe.max_pairs
+        return {
+            split: [Item(scene_name(split, i), (split, i), records) for i in range(scenes)]
+            for split, scenes in recipe.scenes.items()
+        }
 
-    def _generate_examples(self, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        return generate(self.builder_config.recipe, split)
-
-
-def _view_features() -> dict[str, Any]:
-    """A depth record and more; boxes run from the first to the last pixel of what is named."""
-    return base.depth_features() | {
-        "view": tfds.features.Scalar(dtype=np.int32),
-        "depth_map": base.depth_map(),
-        "camera_to_world": base.float64(4, 4),
-        "boxes_xyxy": tfds.features.Tensor(shape=(None, 4), dtype=np.float32),
-        "object_names": tfds.features.Sequence(tfds.features.Text()),
-    }
+    def examples(self, raw: None, item: Item) -> Iterator[dict[str, Any]]:
+        """The views or pairs of the scene."""
+        yield from scene_examples(self.builder_config.recipe, *item.data)
 
 
-def _pair_features() -> dict[str, Any]:
-    """Two views of one scene; `corr` rows are x1, y1, x2, y2, `covisibility` is 1 to 2, 2 to 1."""
-    features = {
-        "covisibility": tfds.features.Tensor(shape=(2,), dtype=np.float32),
-        "corr": tfds.features.Tensor(shape=(None, 4), dtype=np.float32),
-        "scale_type": tfds.features.Text(),
-        "dataset": tfds.features.Text(),
-        "scene": tfds.features.Text(),
-        "frame": tfds.features.Text(),
-    }
-    for side in "12":
-        features["image" + side] = base.image()
-        features["depth_map" + side] = base.depth_map()
-        features["K" + side] = base.float64(3, 3)
-        features["c2w" + side] = base.float64(4, 4)
-    return features
+# Boxes run from the first to the last pixel of what is named.
+_VIEW_FEATURES = {
+    "view": tfds.features.Scalar(dtype=np.int32),
+    "boxes_xyxy": tfds.features.Tensor(shape=(None, 4), dtype=np.float32),
+    "object_names": tfds.features.Sequence(tfds.features.Text()),
+}

@@ -3,63 +3,87 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import Any, Generic, SupportsIndex, TypeVar
 
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.utils.version import list_all_versions
 
-from vlm3_jax.data.records import DepthRecord
+from vlm3_jax.data.records import DepthRecord, Record, check_schema_version
 from vlm3_jax.errors import BadInput
+
+R = TypeVar("R", bound=Record)
 
 
 @dataclass(frozen=True)
-class DepthSource:
-    """The depth records of one split; picklable, so that worker processes can read too."""
+class Source(Generic[R]):
+    """The records of one split; picklable, so that worker processes can read too."""
 
     features: Any
     """TFDS's data source of the features, images not decoded."""
+    record_type: type[R]
 
     def __len__(self) -> int:
         return len(self.features)
 
-    def __iter__(self) -> Iterator[DepthRecord]:
+    def __iter__(self) -> Iterator[R]:
         return map(self.__getitem__, range(len(self)))
 
-    def __getitem__(self, index: SupportsIndex) -> DepthRecord:
-        return DepthRecord.from_features(self.features[index])
+    def __getitem__(self, index: SupportsIndex) -> R:
+        return self.record_type.from_features(self.features[index])
 
 
-def open_source(data_dir: str | Path, name: str, split: str) -> DepthSource:
-    """Opens a split of the newest version of a dataset of depth records.
+DepthSource = Source[DepthRecord]
+
+
+def open_source(
+    data_dir: str | Path, name: str, split: str, record_type: type[R] = DepthRecord
+) -> Source[R]:
+    """Opens a split of the newest version of a dataset.
 
     Args:
         data_dir: the folder that datasets were built into.
         name: of the dataset, with its TFDS config if it has any: `synthetic_rooms/views`.
         split: `train`, `validation` or `test`, or a part of one in TFDS's notation: `train[:10%]`.
+        record_type: what it holds.
 
     Raises:
-        BadInput: the dataset or the split is missing or empty, or it holds other records.
+        BadInput: the dataset or the split is missing or empty, or it holds other records, or such
+            of another version of the schema.
     """
     folder = Path(data_dir) / name
     versions = list_all_versions(folder)
     if not versions:
         raise BadInput(f"{folder} holds no built dataset: {_remedy(folder, name)}.")
     builder = tfds.builder_from_directory(folder / str(versions[-1]))
-    missing = set(DepthRecord.FEATURES) - set(builder.info.features)
+    if version := _schema_version(builder.info):
+        check_schema_version(version, f"{name} in {data_dir}")
+    missing = set(record_type.FEATURES) - set(builder.info.features)
     if missing:
         raise BadInput(
-            f"{name} in {data_dir} has no depth records, for it lacks {', '.join(sorted(missing))}:"
-            " name another dataset."
+            f"{name} in {data_dir} has no {record_type.KIND} records, for it lacks"
+            f" {', '.join(sorted(missing))}: name another dataset."
         )
+    undecoded = {image: tfds.decode.SkipDecoding() for image in record_type.IMAGES}
     try:
-        features = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+        features = builder.as_data_source(split, decoders=undecoded)
     except ValueError as error:
         sizes = [f"{key} ({info.num_examples})" for key, info in builder.info.splits.items()]
         raise BadInput(
             f"{name} in {data_dir} has no records in split {split!r}:"
             f" its splits are {', '.join(sizes) or 'none'}."
         ) from error
-    return DepthSource(features)
+    return Source(features, record_type)
+
+
+def _schema_version(info: Any) -> str | None:
+    """What TFDS's dataset info tells.
+
+    None for sets of before the schema, whose depth records have the same fields.
+    """
+    try:
+        return info.metadata["schema_version"]
+    except KeyError:
+        return None
 
 
 def _remedy(folder: Path, name: str) -> str:

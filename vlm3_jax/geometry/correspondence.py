@@ -69,24 +69,3 @@ def correspond(
     tolerance = absolute_tolerance + relative_tolerance * z_2
     seen = inside & (there > 0) & (np.abs(z_2 - there) < tolerance)
     return np.where(seen[:, None], xy_2, np.nan), seen
-
-
-def covisibility(
-    depth_1: np.ndarray,
-    depth_2: np.ndarray,
-    camera_1: Camera,
-    camera_2: Camera,
-    c2w_1: np.ndarray,
-    c2w_2: np.ndarray,
-    stride: int = 4,
-) -> float:
-    """Share of view 1's pixels that view 2 sees, on a grid of every `stride`-th pixel.
-
-    Pixels without depth count as unseen. The score has a direction: swap the views for the other.
-    """
-    rows, columns = np.mgrid[
-        stride // 2 : camera_1.height : stride, stride // 2 : camera_1.width : stride
-    ]
-    xy = np.stack([columns.ravel(), rows.ravel()], axis=-1)
-    z = np.asarray(depth_1)[rows.ravel(), columns.ravel()]
-    return float(correspond(xy, z, camera_1, camera_2, c2w_1, c2w_2, depth_2)[1].mean())

@@ -8,6 +8,39 @@ import math
 
 import numpy as np
 
+from vlm3_jax.errors import BadInput
+
+# Poses come as text or float32: their rotations are orthogonal up to this.
+ORTHOGONAL = 1e-3
+
+
+def check_rigid(pose: np.ndarray, name: str) -> None:
+    """Checks that a matrix is a rotation and a translation.
+
+    Args:
+        pose: of any kind, [4, 4].
+        name: what it is called in an error.
+
+    Raises:
+        BadInput: it is not finite, scales, shears or mirrors, or its last row is not 0 0 0 1.
+    """
+    pose = np.asarray(pose, np.float64)
+    if pose.shape != (4, 4) or not np.isfinite(pose).all():
+        raise BadInput(f"{name} is no 4x4 matrix of finite numbers; correct or leave out the view.")
+    rotation = pose[:3, :3]
+    determinant = np.linalg.det(rotation)
+    error = np.abs(rotation @ rotation.T - np.eye(3)).max()
+    if determinant < 0 or error > ORTHOGONAL:
+        raise BadInput(
+            f"{name} is not rigid: its rotation has determinant {determinant:.4g} and is orthogonal"
+            f" up to {error:.2g} only; correct or leave out the view."
+        )
+    if not np.array_equal(pose[3], [0, 0, 0, 1]):
+        raise BadInput(
+            f"{name} is not rigid: its last row is {pose[3].tolist()} instead of 0, 0, 0, 1;"
+            " correct or leave out the view."
+        )
+
 
 def relative_pose(c2w_1: np.ndarray, c2w_2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Expresses camera 2 in the frame of camera 1.
