@@ -30,18 +30,20 @@ def split_items(
         For `Builder.items`; scenes that are not listed are bad.
 
     Raises:
-        BadInput: no scene is listed.
+        BadInput: no scene is listed and good.
     """
     items: dict[str, list[Item | Bad]] = {}
-    for split in SPLITS:
-        mine = [item for s in scenes if split_of.get(s) == split for item in make(s)]
-        if mine:
-            items[split] = mine
-    bad = [
+    bad: list[Item | Bad] = [
         Bad(scene, f"scene {scene} is not listed in {where}; take it out, or fetch the right list.")
         for scene in scenes
         if scene not in split_of
     ]
+    for split in SPLITS:
+        mine = [item for s in scenes if split_of.get(s) == split for item in make(s)]
+        if any(isinstance(item, Item) for item in mine):
+            items[split] = mine
+        else:  # Without a good scene there is no split; what was bad is still told.
+            bad += mine
     if not items:
         raise BadInput(bad[0].reason if bad else f"no scene of {where} is there; fetch some.")
     if absent := sorted(set(split_of) - set(scenes)):

@@ -191,8 +191,6 @@ def test_a_corrupt_file_costs_only_itself(views, tmp_path, file, change, message
 def test_a_corrupt_camera_file_costs_only_its_house(views, tmp_path, change, message):
     path = tmp_path / "raw" / "barn" / CONF
     path.write_text(change(path.read_text()))
-    (tmp_path / "raw" / "scenes_train.txt").write_text("attic\nbarn\n")
-    (tmp_path / "raw" / "scenes_test.txt").write_text("")
     folder, _ = build(
         "matterport3d/corrected", tmp_path / "out", tmp_path / "raw", max_bad=MaxBad(number=1)
     )
