@@ -134,7 +134,7 @@ def test_reads_back_what_the_cameras_saw(views, tmp_path):
         assert record.camera == CAMERA
         np.testing.assert_allclose(record.c2w, view.c2w, atol=1e-12)
         assert (record.label_kind, record.scale_type) == ("euclid", "metric")
-        assert 90 <= len(record.points_xy) <= 100  # Of 400, those inside the undistorted image.
+        assert len(record.points_xy) == 100
         assert (record.points_xy >= 10).all() and (record.points_xy <= [85, 53]).all()
         assert view.label_error(record.camera, record.c2w, record.points_xy, record.z_m) < 0.01
         true = euclid_from_z(CAMERA, record.points_xy, view.z_at(record.points_xy))

@@ -1,3 +1,7 @@
+import json
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -64,6 +68,29 @@ def test_the_largest_step_is_50_metres(raw, tmp_path):
     depth.write_bytes(image_file(np.full((64, 96), 65535, np.uint16)))
     build("ibims1", tmp_path / "out", raw)
     assert set(read(tmp_path / "out")["ibims1/attic/attic_000"].depth_m) == {50.0}
+
+
+def test_depthlm_s_labels_come_back_from_depth_maps_that_hold_only_them(ibims1, raw, tmp_path):
+    write_raw(raw)
+    lines = [json.loads(line) for line in (ibims1 / "ibims1.jsonl").read_text().splitlines()[:2]]
+    names = [Path(line["image"]).stem for line in lines]
+    (raw / "imagelist.txt").write_text("\n".join(names))
+    for name, line in zip(names, lines, strict=True):
+        shutil.copy(ibims1 / line["image"], raw / "rgb")
+        depth, mask = np.zeros((480, 640), np.uint16), np.ones((480, 640), np.uint8)
+        for (x, y), metres in zip(line["pixel_coords"], line["depth"], strict=True):
+            depth[y, x] = round(metres / STEP)
+        for part, pixels in (("depth", depth), ("mask_invalid", mask), ("mask_transp", mask)):
+            (raw / part / f"{name}.png").write_bytes(image_file(pixels))
+        (raw / "calib" / f"{name}.txt").write_text(", ".join(map(str, line["intrinsics"][:4])))
+    build("ibims1", tmp_path / "out", raw)
+    records = read(tmp_path / "out")
+    for name, line in zip(names, lines, strict=True):
+        record = records[f"ibims1/{name.split('_')[0]}/{name}"]
+        assert record.camera.to_array().tolist() == line["intrinsics"]
+        drawn = dict(zip(map(tuple, record.points_xy), record.depth_m, strict=True))
+        labels = dict(zip(map(tuple, line["pixel_coords"]), line["depth"], strict=True))
+        assert drawn == {xy: np.float32(metres) for xy, metres in labels.items()}
 
 
 @pytest.mark.parametrize("part", ["imagelist.txt", "calib"])

@@ -22,7 +22,7 @@ DEPTHS = "ground_truth_depth/dslr_images"
 PARTS = "dslr_calibration_jpg", "dslr_calibration_undistorted", IMAGES, DEPTHS
 MARGIN = 10
 # Drawn on the distorted photo, whose border the undistorted one may lack.
-_CANDIDATES = 4 * POINTS
+_CANDIDATES = 10 * POINTS
 
 
 class Builder(base.Builder):
