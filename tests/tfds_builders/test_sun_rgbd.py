@@ -138,6 +138,13 @@ def test_a_corrupt_file_costs_only_itself(tmp_path, file, data, message):
     assert message in report and FRAME in report
 
 
+def test_a_frame_without_its_image_folder_is_reported(tmp_path):
+    write_raw(tmp_path / "raw")
+    (tmp_path / "raw" / FRAME / "image").rename(tmp_path / "image")
+    with pytest.raises(BadInput, match="000002/image has 0 files"):
+        build("sun_rgbd/corrected", tmp_path / "out", tmp_path / "raw")
+
+
 def test_splits_of_nyu_v2_that_are_none(tmp_path):
     write_raw(tmp_path / "raw")
     (tmp_path / "raw" / "splits.mat").write_bytes(b"MATLAB?" * 99)

@@ -45,8 +45,8 @@ def metres(steps: np.ndarray, config: str) -> np.ndarray:
 
 
 def frame_folders(folder: Path) -> Iterator[Path]:
-    """Finds the frames at any depth below a folder, in order."""
-    if (folder / "image").is_dir():
+    """Finds the frames at any depth below a folder, in order, broken ones among them."""
+    if any((folder / part).exists() for part in ("image", "intrinsics.txt")):
         yield folder
         return
     for child in sorted(folder.iterdir()):
