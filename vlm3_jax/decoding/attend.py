@@ -5,7 +5,6 @@ everything here runs under `shard_map` on the mesh that is set, so no cache ever
 """
 
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +12,7 @@ from jax.sharding import PartitionSpec
 
 from vlm3_jax.decoding.cache import Cache, KeyValues
 from vlm3_jax.models.attention.kernels import Kernel
-from vlm3_jax.models.attention.partial import merge, own_attention, shared_attention
+from vlm3_jax.models.attention.partial import Partial, merge, own_attention, shared_attention
 from vlm3_jax.parallel.mesh import BATCH_AXES
 
 _GROUPS = PartitionSpec(BATCH_AXES)
@@ -78,10 +77,7 @@ def attend_questions(
     ) -> tuple[jax.Array, Cache]:
         asked, length = query.shape[:2]
         num_prefixes = prefix_lengths.shape[1]
-        slot = jnp.minimum(slots[0], num_prefixes - 1)
-        prefix = (kept[slot][None] for kept in cache.shared)
-        together = query.reshape(1, -1, *query.shape[2:])
-        first = shared_attention(kernel, together, *prefix, prefix_lengths[:, slot])
+        first = _on_one_prefix(kernel, query, cache, slots, prefix_lengths)
         order = jnp.arange(length)
         visible = jnp.broadcast_to(order[:, None] >= order, (asked, length, length))
         mine = KeyValues(jnp.moveaxis(new.keys, 1, 3), jnp.swapaxes(new.values, 1, 2))
@@ -96,7 +92,7 @@ def attend_questions(
             cache.own.keys.at[row, :, :, :length].set(mine.keys, mode="drop"),
             cache.own.values.at[row, :, :length].set(mine.values, mode="drop"),
         )
-        return _merge(first, second, query), cache._replace(own=own)
+        return _merge(query, first, second), cache._replace(own=own)
 
     heads = _head_axis(new.keys)
     return _on_own_group(
@@ -151,7 +147,7 @@ def attend_window(
         first = shared_attention(kernel, by_prefix, *cache.shared, prefix_lengths[0])
         visible = jnp.arange(own.values.shape[2]) <= places[..., None]
         second = own_attention(query, *own, visible)
-        return _merge(first, second, query), cache._replace(own=own)
+        return _merge(query, first, second), cache._replace(own=own)
 
     heads = _head_axis(new.keys)
     return _on_own_group(
@@ -164,9 +160,98 @@ def attend_window(
     )(query, new, cache, lengths, prefix_lengths)
 
 
-def _merge(first: Any, second: Any, query: jax.Array) -> jax.Array:
-    first = jax.tree.map(lambda x, like: x.reshape(like.shape), first, second)
-    out = merge(first, second).astype(query.dtype)
+def attend_branches(
+    kernel: Kernel,
+    query: jax.Array,
+    new: KeyValues,
+    kept: tuple[Cache, KeyValues],
+    place: jax.Array,
+    slots: jax.Array,
+    rows: jax.Array,
+    lengths: jax.Array,
+    visible: jax.Array,
+    prefix_lengths: jax.Array,
+) -> tuple[jax.Array, tuple[Cache, KeyValues]]:
+    """Attention of B tokens a row that go on, each its own way, from an early place of the row.
+
+    Args:
+        kernel: see `shared_attention`.
+        query: [G * F, B, H, head_dim].
+        new: their keys and values, [G * F, B, K, head_dim].
+        kept: the cache, which stays as it is, and the keys and values of the branches' tokens:
+            [G * F, K, head_dim, N] and [G * F, K, N, head_dim].
+        place: int32 [], where in N the new ones go.
+        slots: see `attend_questions`.
+        rows: see `attend_questions`.
+        lengths: int32 [G, F], tokens of the rows that are seen.
+        visible: bool [G * F, B, N], tokens of the branches that are seen.
+        prefix_lengths: int32 [G, I].
+
+    Returns:
+        [G * F, B, H * head_dim] and what is kept.
+    """
+
+    def local(
+        query: jax.Array,
+        new: KeyValues,
+        cache: Cache,
+        branches: KeyValues,
+        place: jax.Array,
+        slots: jax.Array,
+        rows: jax.Array,
+        lengths: jax.Array,
+        visible: jax.Array,
+        prefix_lengths: jax.Array,
+    ) -> tuple[jax.Array, KeyValues]:
+        first = _on_one_prefix(kernel, query, cache, slots, prefix_lengths)
+        num_rows = len(cache.own.keys) // prefix_lengths.shape[1]
+        row = jnp.minimum(slots[0] * num_rows + rows[0], len(cache.own.keys) - 1)
+        own = KeyValues(*(kept[row] for kept in cache.own))
+        seen = jnp.arange(own.values.shape[2]) < lengths[0, :, None, None]
+        second = own_attention(
+            query, *own, jnp.broadcast_to(seen, (*query.shape[:2], *seen.shape[2:]))
+        )
+
+        put = jax.lax.dynamic_update_slice_in_dim
+        keys = jnp.moveaxis(new.keys, 1, 3).astype(branches.keys.dtype)
+        values = jnp.swapaxes(new.values, 1, 2).astype(branches.values.dtype)
+        branches = KeyValues(
+            put(branches.keys, keys, place, axis=3), put(branches.values, values, place, axis=2)
+        )
+        third = own_attention(query, *branches, visible)
+        return _merge(query, first, second, third), branches
+
+    cache, branches = kept
+    heads = _head_axis(new.keys)
+    out, branches = _on_own_group(
+        local,
+        in_specs=(
+            *(_tokens(heads), _tokens(heads), _cache(heads), _kept(heads)),
+            *(PartitionSpec(), _GROUPS, _GROUPS, _GROUPS, _GROUPS, _GROUPS),
+        ),
+        out_specs=(_tokens(heads), _kept(heads)),
+    )(query, new, cache, branches, place, slots, rows, lengths, visible, prefix_lengths)
+    return out, (cache, branches)
+
+
+def _on_one_prefix(
+    kernel: Kernel,
+    query: jax.Array,
+    cache: Cache,
+    slots: jax.Array,
+    prefix_lengths: jax.Array,
+) -> Partial:
+    """Attention of a group's rows, all of which go on from the same prefix, over it."""
+    slot = jnp.minimum(slots[0], prefix_lengths.shape[1] - 1)
+    prefix = (kept[slot][None] for kept in cache.shared)
+    together = query.reshape(1, -1, *query.shape[2:])
+    return shared_attention(kernel, together, *prefix, prefix_lengths[:, slot])
+
+
+def _merge(query: jax.Array, *parts: Partial) -> jax.Array:
+    mean, log_sum = query.shape, query.shape[:-1]
+    parts = [Partial(part.mean.reshape(mean), part.log_sum.reshape(log_sum)) for part in parts]
+    out = merge(*parts).astype(query.dtype)
     return out.reshape(*out.shape[:2], -1)
 
 

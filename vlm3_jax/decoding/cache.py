@@ -31,6 +31,8 @@ class Sizes:
     """W, tokens that a row reads at most in a step."""
     asked: int
     """F, questions read at a time."""
+    branches: int = 0
+    """B, tokens a row of a level of the trees beside answers; 0: no trees."""
 
     @property
     def own(self) -> int:

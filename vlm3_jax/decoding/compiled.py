@@ -13,7 +13,8 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vlm3_jax.data.batch import abstract_batch
-from vlm3_jax.decoding import programs
+from vlm3_jax.decoding import branching, programs
+from vlm3_jax.decoding.branching import LEVELS, Level, empty_trees
 from vlm3_jax.decoding.cache import Sizes
 from vlm3_jax.decoding.drafting import no_template
 from vlm3_jax.decoding.programs import Questions, State
@@ -41,13 +42,15 @@ class Programs:
     """(params, state, template, stop_tokens, until, wide_cost) -> state, steps."""
     read: Any
     """(answers) -> answers, on every device."""
+    plant: Any
+    """() -> empty trees; None where there are no branches."""
+    branch: Any
+    """(params, trees, state, level) -> trees, likely; see the module `branching`."""
     work_bytes: int
-    """What the largest of them needs beside parameters and state, a device."""
+    """What they need beside parameters and state, a device."""
 
 
-def abstract_state(
-    sizes: Sizes, model: Qwen3VLConfig, mesh: Mesh, cache_dtype: jnp.dtype, alternatives: int
-) -> State:
+def abstract_state(sizes: Sizes, model: Qwen3VLConfig, mesh: Mesh, cache_dtype: jnp.dtype) -> State:
     """Shapes, types and shardings of everything in flight.
 
     Args:
@@ -55,14 +58,16 @@ def abstract_state(
         model: the model's shapes.
         mesh: the devices.
         cache_dtype: type of the kept keys and values.
-        alternatives: likeliest tokens that are handed out at each place of an answer.
     """
-    state = jax.eval_shape(lambda: programs.empty_state(model, sizes, cache_dtype, alternatives))
-    # Groups of rows lie over replica and fsdp, key heads over tensor.
-    split_heads = model.text.num_key_value_heads % mesh.shape["tensor"] == 0
-    kept = NamedSharding(mesh, PartitionSpec(BATCH_AXES, "tensor" if split_heads else None))
-    cache = _placed(state.cache, kept)
+    state = jax.eval_shape(lambda: programs.empty_state(model, sizes, cache_dtype))
+    cache = _placed(state.cache, _kept(model, mesh))
     return _placed(state, batch_sharding(mesh))._replace(cache=cache)
+
+
+def _kept(model: Qwen3VLConfig, mesh: Mesh) -> NamedSharding:
+    """Of keys and values: groups of rows lie over replica and fsdp, key heads over tensor."""
+    split_heads = model.text.num_key_value_heads % mesh.shape["tensor"] == 0
+    return NamedSharding(mesh, PartitionSpec(BATCH_AXES, "tensor" if split_heads else None))
 
 
 def bytes_a_device(tree: Any) -> int:
@@ -104,9 +109,15 @@ def compile_programs(
     until = jax.ShapeDtypeStruct((sizes.groups, sizes.images), jnp.int32)
     wide_cost = jax.ShapeDtypeStruct((), jnp.float32)
 
-    def compiled(function: Any, outputs: Any, *arguments: Any) -> Any:
-        jitted = jax.jit(function, out_shardings=outputs, donate_argnames="state")
+    def compiled(
+        function: Any, outputs: Any, *arguments: Any, donated: str | None = "state"
+    ) -> Any:
+        jitted = jax.jit(function, out_shardings=outputs, donate_argnames=donated)
         return jitted.lower(*arguments).compile()
+
+    def zeros(shapes: Any) -> Any:
+        make = lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)  # noqa: E731
+        return compiled(make, jax.tree.map(lambda leaf: leaf.sharding, shapes), donated=None)
 
     with jax.set_mesh(mesh):
         admit = compiled(
@@ -122,12 +133,27 @@ def compile_programs(
             (shardings, everywhere),
             *(params, state, template, stop_tokens, until, wide_cost),
         )
-        zeros = lambda: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), state)  # noqa: E731
-        clear = jax.jit(zeros, out_shardings=shardings).lower().compile()
-        read = jax.jit(lambda answers: answers, out_shardings=everywhere)
-        read = read.lower(state.answers).compile()
-    work = [one.memory_analysis().temp_size_in_bytes for one in (admit, ask, advance)]
-    return Programs(clear, admit, ask, advance, read, max(work))
+        clear = zeros(state)
+        read = compiled(lambda answers: answers, everywhere, state.answers, donated=None)
+        steps, plant, branch, tree_bytes = [admit, ask, advance], None, None, 0
+        if sizes.branches:
+            trees = _placed(
+                jax.eval_shape(
+                    lambda: empty_trees(model.text, sizes, state.cache[0].own.keys.dtype)
+                ),
+                _kept(model, mesh),
+            )
+            plant = zeros(trees)
+            branch = compiled(
+                partial(branching.branch, **shapes),
+                (jax.tree.map(lambda leaf: leaf.sharding, trees), everywhere),
+                *(params, trees, state, _level(sizes, placed)),
+                donated="trees",
+            )
+            steps.append(branch)
+            tree_bytes = bytes_a_device(trees)
+    work = max(step.memory_analysis().temp_size_in_bytes for step in steps)
+    return Programs(clear, admit, ask, advance, read, plant, branch, work + tree_bytes)
 
 
 def free_bytes(mesh: Mesh) -> int:
@@ -160,6 +186,21 @@ def _inputs(sizes: Sizes, model: Qwen3VLConfig) -> tuple[TextInputs, ImageInputs
         limits=integers(*asked),
     )
     return batch.text, batch.images if sizes.patches else None, questions
+
+
+def _level(sizes: Sizes, placed: NamedSharding) -> Level:
+    """Shapes of a level of trees."""
+    asked = sizes.groups, sizes.asked
+    tokens = *asked, sizes.branches
+    shape = lambda *shape, dtype=jnp.int32: jax.ShapeDtypeStruct(shape, dtype, sharding=placed)  # noqa: E731
+    return Level(
+        number=jax.ShapeDtypeStruct((), jnp.int32),
+        slots=shape(sizes.groups),
+        rows=shape(*asked),
+        starts=shape(*asked),
+        tokens=shape(*tokens),
+        visible=shape(*tokens, LEVELS * sizes.branches, dtype=bool),
+    )
 
 
 def _placed(tree: Any, sharding: NamedSharding) -> Any:

@@ -28,13 +28,14 @@ class DecodingConfig:
     memory_bytes: int | None = None
     """That keys, values and work may take of a device, beside the parameters; None: what is free.
     Where it is too little, fewer questions are in flight."""
-    alternatives: int = 0
-    """The likeliest tokens at each place of an answer that are handed out with it."""
+    branches: int = 0
+    """Digit prefixes of the answer's first number that are expanded at a time, the likeliest, to
+    see what else it could have been; 0: none. About 8 find nearly all of its probability."""
 
     def __post_init__(self):
         for name in ("images", "questions", "max_new_tokens"):
             if getattr(self, name) < 1:
                 raise BadInput(f"{name} is {getattr(self, name)}, but must be at least 1.")
-        for name in ("draft_tokens", "alternatives"):
+        for name in ("draft_tokens", "branches"):
             if getattr(self, name) < 0:
                 raise BadInput(f"{name} is {getattr(self, name)}, but must be 0 or more.")

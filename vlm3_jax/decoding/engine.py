@@ -12,8 +12,10 @@ from absl import logging
 from jax.sharding import Mesh
 
 from vlm3_jax.data.batch import pad_inputs
+from vlm3_jax.decoding.branching import LEVELS, Level
 from vlm3_jax.decoding.buckets import bucket
 from vlm3_jax.decoding.cache import Sizes
+from vlm3_jax.decoding.certainty import Tree
 from vlm3_jax.decoding.compiled import (
     Programs,
     abstract_state,
@@ -52,7 +54,6 @@ class Engine:
         mesh: Mesh,
         *,
         cache_dtype: jnp.dtype,
-        alternatives: int,
         memory_bytes: int | None = None,
     ):
         """Makes nothing yet: `resize` says for what.
@@ -63,7 +64,6 @@ class Engine:
             stop_tokens: ids that end an answer.
             mesh: the devices.
             cache_dtype: type of the kept keys and values.
-            alternatives: likeliest tokens that are handed out at each place of an answer.
             memory_bytes: that may be taken of each device; None: what is free.
         """
         self.groups = math.prod(mesh.shape[axis] for axis in BATCH_AXES)
@@ -75,13 +75,7 @@ class Engine:
         platform = mesh.devices.flat[0].platform
         self._ridge = _RIDGE.get(platform, _RIDGE_OF_ACCELERATORS)
 
-        self._empty = partial(
-            abstract_state,
-            model=model,
-            mesh=mesh,
-            cache_dtype=cache_dtype,
-            alternatives=alternatives,
-        )
+        self._empty = partial(abstract_state, model=model, mesh=mesh, cache_dtype=cache_dtype)
         self._compile = partial(compile_programs, self._params, model, len(self._stop_tokens), mesh)
         self._memory_bytes = memory_bytes
         self._programs: Programs | None = None
@@ -204,6 +198,45 @@ class Engine:
                 np.float32(wide_cost),
             )
             return self._programs.read(self._state.answers), steps
+
+    def grow(self, placed: Sequence[tuple[int, Sequence[tuple[int, Tree]]] | None]) -> None:
+        """Reads the trees (number of the row and tree) of ended rows of a slot of each group."""
+        sizes = self.sizes
+        shape = sizes.groups, sizes.asked
+        nodes = LEVELS * sizes.branches
+        with jax.set_mesh(self._mesh):
+            kept = self._programs.plant()
+        for number in range(LEVELS):
+            level = Level(
+                number=np.int32(number),
+                slots=np.full(sizes.groups, sizes.images, np.int32),
+                rows=np.full(shape, sizes.rows, np.int32),
+                starts=np.zeros(shape, np.int32),
+                tokens=np.zeros((*shape, sizes.branches), np.int32),
+                visible=np.zeros((*shape, sizes.branches, nodes), bool),
+            )
+            trees = {}
+            for group, one in enumerate(placed):
+                if one is None:
+                    continue
+                level.slots[group], rows = one
+                for i, (row, tree) in enumerate(rows):
+                    trees[group, i] = tree
+                    level.rows[group, i] = row
+                    level.starts[group, i] = tree.start
+                    for branch, prefix in enumerate(tree.open):
+                        level.tokens[group, i, branch] = prefix.token
+                        level.visible[group, i, branch, list(prefix.nodes)] = True
+            if not any(tree.open for tree in trees.values()):
+                return
+            with jax.set_mesh(self._mesh):
+                arrays = jax.device_put(level[1:], batch_sharding(self._mesh))
+                kept, likely = self._programs.branch(
+                    self._params, kept, self._state, Level(level.number, *arrays)
+                )
+            tokens, log_probs = map(np.asarray, likely)
+            for place, tree in trees.items():
+                tree.grow(tokens[place], log_probs[place])
 
 
 def _unstacked(params: Params, mesh: Mesh) -> Params:

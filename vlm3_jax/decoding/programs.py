@@ -29,10 +29,6 @@ class Answers(NamedTuple):
     """int32 [G, I, Q, N]."""
     log_probs: jax.Array
     """float32 [G, I, Q, N]: of each token, after those before it."""
-    likely: jax.Array
-    """int32 [G, I, Q, N, A]: the A likeliest tokens at each place."""
-    likely_log_probs: jax.Array
-    """float32 [G, I, Q, N, A]."""
     counts: jax.Array
     """int32 [G, I, Q]."""
     active: jax.Array
@@ -105,7 +101,7 @@ def admit(
         kept = cache._replace(shared=keep_prefix(cache.shared, slots, new))
         return row(query, *new), kept
 
-    _, cache = model.hidden(text, features, _by_layer(attend), state.cache)
+    _, cache = model.hidden(text, features, by_layer(attend), state.cache)
     lengths = jnp.sum(text.segment_ids > 0, axis=1, dtype=jnp.int32)
     put = jax.vmap(lambda kept, slot, new: kept.at[slot].set(new, mode="drop"))
     return state._replace(
@@ -143,14 +139,13 @@ def ask(
         where = questions.slots, questions.rows
         return attend_questions(kernel, query, new, cache, *where, state.prefix_lengths)
 
-    text = _text(
+    text = text_rows(
         questions.tokens.reshape(rows, length), questions.positions.reshape(rows, length, 3)
     )
-    hidden, cache = model.hidden(text, None, _by_layer(attend), state.cache)
+    hidden, cache = model.hidden(text, None, by_layer(attend), state.cache)
     last = jnp.maximum(questions.lengths.reshape(rows) - 1, 0)
     hidden = jnp.take_along_axis(hidden, last[:, None, None], axis=1)
-    number = state.answers.likely.shape[-1]
-    first_tokens = _Said.of(model, hidden, number)
+    first_tokens = _Said.of(model, hidden)
 
     last_position = jnp.take_along_axis(
         questions.positions[..., 0], last.reshape(groups, asked)[..., None], axis=2
@@ -226,7 +221,7 @@ def advance(
     return jax.lax.while_loop(is_unfinished, in_turn, start)
 
 
-def empty_state(config: Qwen3VLConfig, sizes: Sizes, dtype: jnp.dtype, alternatives: int) -> State:
+def empty_state(config: Qwen3VLConfig, sizes: Sizes, dtype: jnp.dtype) -> State:
     """Nothing in flight."""
     prefixes = sizes.groups, sizes.images
     rows = *prefixes, sizes.rows
@@ -241,8 +236,6 @@ def empty_state(config: Qwen3VLConfig, sizes: Sizes, dtype: jnp.dtype, alternati
         answers=Answers(
             tokens=zeros(said),
             log_probs=jnp.zeros(said, jnp.float32),
-            likely=zeros((*said, alternatives)),
-            likely_log_probs=jnp.zeros((*said, alternatives), jnp.float32),
             counts=zeros(rows),
             active=jnp.zeros(rows, bool),
         ),
@@ -250,7 +243,7 @@ def empty_state(config: Qwen3VLConfig, sizes: Sizes, dtype: jnp.dtype, alternati
     )
 
 
-def _by_layer(
+def by_layer(
     attend: Callable[[jax.Array, KeyValues, Cache], tuple[jax.Array, Cache]],
 ) -> CachedAttend:
     """Gives every layer its own cache."""
@@ -269,21 +262,14 @@ class _Said(NamedTuple):
 
     tokens: jax.Array  # int32 [R, W]
     log_probs: jax.Array  # float32 [R, W]
-    likely: jax.Array  # int32 [R, W, A]
-    likely_log_probs: jax.Array  # float32 [R, W, A]
 
     @classmethod
-    def of(cls, model: Qwen3VL, hidden: jax.Array, alternatives: int) -> "_Said":
+    def of(cls, model: Qwen3VL, hidden: jax.Array) -> "_Said":
         """From hidden states [R, W, D]; the first of equally likely tokens wins."""
         logits = model.logits(hidden)
         total = jax.nn.logsumexp(logits, axis=-1)
         tokens = jnp.argmax(logits, axis=-1).astype(jnp.int32)
-        log_probs = jnp.max(logits, axis=-1) - total
-        if alternatives:
-            values, likely = jax.lax.top_k(logits, alternatives)
-        else:
-            values, likely = logits[..., :0], jnp.zeros((*tokens.shape, 0), jnp.int32)
-        return cls(tokens, log_probs, likely, values - total[..., None])
+        return cls(tokens, jnp.max(logits, axis=-1) - total)
 
 
 def _step(
@@ -308,11 +294,11 @@ def _step(
         lengths = state.lengths, state.prefix_lengths
         return attend_window(kernel, query, new, cache, *lengths)
 
-    text = _text(
+    text = text_rows(
         window.reshape(-1, width), jnp.broadcast_to(positions[..., None], (*positions.shape, 3))
     )
-    hidden, cache = model.hidden(text, None, _by_layer(attend), state.cache)
-    said = _Said.of(model, hidden, answers.likely.shape[-1])
+    hidden, cache = model.hidden(text, None, by_layer(attend), state.cache)
+    said = _Said.of(model, hidden)
     said = jax.tree.map(lambda x: x.reshape(*shape, *x.shape[1:]), said)
     right = jnp.cumprod(said.tokens[..., :-1] == guesses, axis=3)
     number = 1 + jnp.sum(right, axis=3, dtype=jnp.int32)
@@ -341,7 +327,7 @@ def _say(
 
     # What lies behind `number` means nothing and is overwritten by the next tokens.
     put = lambda kept, new, at: jax.lax.dynamic_update_slice_in_dim(kept, new, at, 0)  # noqa: E731
-    fields = ("tokens", "log_probs", "likely", "likely_log_probs")
+    fields = ("tokens", "log_probs")
     kept = {
         name: _on_rows(put, getattr(answers, name), getattr(said, name), answers.counts)
         for name in fields
@@ -403,7 +389,7 @@ def _on_rows(function, *arrays):
     return jax.vmap(jax.vmap(jax.vmap(function)))(*arrays)
 
 
-def _text(tokens: jax.Array, positions: jax.Array) -> TextInputs:
+def text_rows(tokens: jax.Array, positions: jax.Array) -> TextInputs:
     """Rows of text tokens, [R, W] and [R, W, 3], of one conversation each."""
     return TextInputs(
         tokens=tokens,

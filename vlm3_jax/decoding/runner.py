@@ -1,15 +1,16 @@
 """Any number of prompts through the engine, in order: continuous batching."""
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, zip_longest
 
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
 from vlm3_jax.data.encoder import Encoded
+from vlm3_jax.decoding.certainty import Tree, ValueMass, first_number
 from vlm3_jax.decoding.config import DecodingConfig
 from vlm3_jax.decoding.drafting import no_template, template_of
 from vlm3_jax.decoding.engine import Engine
@@ -31,6 +32,12 @@ class Answer:
     """Whether a stop token came before the longest answer was reached."""
     log_probability: float
     """Natural logarithm, of all its tokens together."""
+    values: tuple[ValueMass, ...] = ()
+    """With branches, what its first number could have been if all before it is as it was said, by
+    size; () where it has none. Two significant digits of each are known, and it stands for all
+    numbers that begin with them."""
+    unexplained: float = 1.0
+    """Probability of whatever else could have been said there; 1 less that of all values."""
 
 
 @dataclass
@@ -85,7 +92,6 @@ class Decoder:
             stop_tokens,
             mesh,
             cache_dtype=dtype,
-            alternatives=config.alternatives,
             memory_bytes=config.memory_bytes,
         )
         self._wanted = self._engine.sizes
@@ -172,6 +178,7 @@ class Decoder:
             rows=max(sizes.rows, rows),
             answer=self._config.max_new_tokens,
             window=1 + self._config.draft_tokens,
+            branches=self._config.branches,
         )
         times = -(-sizes.rows // _ASKED)  # All rows are filled in so many equal parts.
         sizes = replace(sizes, asked=-(-sizes.rows // times))
@@ -239,19 +246,54 @@ class Decoder:
             np.asarray(x) for x in (answers.tokens, answers.counts, answers.active)
         )
         log_probs = np.asarray(answers.log_probs)
-        done = {}
+        sizes, refill = self._engine.sizes, self._config.refill
+        done: dict[int, Answer] = {}
+        trees: dict[int, Tree] = {}
+        grown: dict[tuple[int, int], list[tuple[int, Tree]]] = defaultdict(list)
         for place, slot in np.ndenumerate(slots):
-            for row, ticket in enumerate(slot.rows):
-                if ticket is None or active[*place, row]:
-                    continue
-                slot.rows[row] = None
+            rows = [row for row, ticket in enumerate(slot.rows) if ticket is not None]
+            ended = [row for row in rows if not active[*place, row]]
+            if not slot.is_due(len(ended), sizes.asked, refill):
+                continue
+            for row in ended:
+                ticket, slot.rows[row] = slot.rows[row], None
                 count = counts[*place, row]
                 ids = tuple(tokens[*place, row, :count].tolist())
                 log_probability = float(log_probs[*place, row, :count].sum(dtype=np.float64))
                 done[ticket.number] = Answer(ids, ids[-1] in self._stop_tokens, log_probability)
+                if tree := self._tree(ticket, ids):
+                    trees[ticket.number] = tree
+                    grown[place].append((row, tree))
                 self.stats.questions += 1
                 self.stats.tokens += int(count)
+        self._grow(grown)
+        for number, tree in trees.items():
+            done[number] = replace(done[number], values=tree.values, unexplained=tree.unexplained)
         finished = [answer for answer in done.values() if answer.finished]
         if finished and self._config.draft_tokens:
             self.expect(finished[-1].token_ids)
         return done
+
+    def _tree(self, ticket: Ticket, answer: Sequence[int]) -> Tree | None:
+        """The tree of an answer's first number; None without branches or a number."""
+        branches = self._config.branches
+        start = first_number(answer, self._text_of) if branches else None
+        if start is None:
+            return None
+        root = answer[start - 1] if start else int(ticket.text.tokens[-1])
+        return Tree(start, root, branches, self._text_of)
+
+    def _grow(self, waiting: dict[tuple[int, int], list[tuple[int, Tree]]]) -> None:
+        """Reads the trees of rows, by group and slot; a slot of every group at a time."""
+        asked = self._engine.sizes.asked
+        batches = [
+            [
+                (slot, rows[first : first + asked])
+                for (at, slot), rows in waiting.items()
+                if at == group
+                for first in range(0, len(rows), asked)
+            ]
+            for group in range(self._engine.groups)
+        ]
+        for placed in zip_longest(*batches):
+            self._engine.grow(placed)

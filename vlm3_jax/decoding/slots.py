@@ -53,6 +53,18 @@ class Slot:
             return 0
         return min(asked, len(self.queue), len(self.rows)) if refill else len(self.rows)
 
+    def is_due(self, ended: int, asked: int, refill: bool) -> bool:
+        """Whether ended answers are taken out: there is use for their rows, or all have ended.
+
+        Args:
+            ended: rows with a question whose answer has ended.
+            asked: see `wants`.
+            refill: see `wants`.
+        """
+        if not self.queue:
+            return ended == self.num_active
+        return ended + len(self.free) >= self.wants(asked, refill)
+
     def take(self, asked: int) -> list[tuple[int, Ticket]]:
         """Puts up to `asked` questions into free rows."""
         placed = [(row, self.queue.popleft()) for row in self.free[:asked] if self.queue]

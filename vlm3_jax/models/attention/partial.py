@@ -1,9 +1,10 @@
 """Attention in parts: over keys that many queries share, over each row's own, then merged.
 
 A part's result is its softmax-weighted mean and the logarithm of the sum that it was divided by;
-two of them make that of all keys together, exactly.
+several of them make that of all keys together, exactly.
 """
 
+from functools import reduce
 from typing import NamedTuple
 
 import jax
@@ -24,11 +25,10 @@ class Partial(NamedTuple):
     """float32 [..., H]."""
 
 
-def merge(first: Partial, second: Partial) -> jax.Array:
-    """Attention over the keys of both parts, float32 [..., H, head_dim]."""
-    total = jnp.logaddexp(first.log_sum, second.log_sum)
-    weights = jnp.exp(first.log_sum - total), jnp.exp(second.log_sum - total)
-    return first.mean * weights[0][..., None] + second.mean * weights[1][..., None]
+def merge(*parts: Partial) -> jax.Array:
+    """Attention over the keys of all parts, float32 [..., H, head_dim]."""
+    total = reduce(jnp.logaddexp, (part.log_sum for part in parts))
+    return sum(part.mean * jnp.exp(part.log_sum - total)[..., None] for part in parts)
 
 
 def shared_attention(
@@ -60,7 +60,7 @@ def own_attention(
         keys: [R, K, head_dim, S], H a multiple of K. They lie this way because a few queries meet
             them faster so.
         values: [R, K, S, head_dim].
-        visible: bool [R, W, S]; every query sees at least one key.
+        visible: bool [R, W, S]. Where a query sees no key the part weighs nothing.
 
     Returns:
         Mean [R, W, H, head_dim] and logarithm [R, W, H].
