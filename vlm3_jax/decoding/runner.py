@@ -39,6 +39,13 @@ class Answer:
     unexplained: float = 1.0
     """Probability of whatever else could have been said there; 1 less that of all values."""
 
+    @property
+    def distribution(self) -> tuple[np.ndarray, np.ndarray]:
+        """The values, [N], and their probabilities, [N]."""
+        pairs = [(one.value, one.probability) for one in self.values]
+        values, probabilities = np.array(pairs, np.float64).reshape(-1, 2).T
+        return values, probabilities
+
 
 @dataclass
 class Stats:

@@ -14,6 +14,7 @@ from vlm3_jax.errors import BadInput
 from vlm3_jax.evaluation.config import EvalConfig
 from vlm3_jax.evaluation.progress import Progress
 from vlm3_jax.tasks import depth
+from vlm3_jax.tasks.certainty import Certainty
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class Prediction:
     """Metres."""
     score: int
     """1 within a factor of 1.25 of the truth, else 0."""
+    log_probability: float
+    """Natural logarithm, of the whole answer."""
+    certainty: Certainty | None = None
+    """Of the answer's first number; None without branches."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ def predict_depth(
     for answer in decoder.answer(_prompts(config, source, encoder, waiting)):
         asked = waiting.popleft()
         progress.report(asked.view, len(predictions))
-        predictions.append(_judge(asked, answer, encoder))
+        predictions.append(_judge(asked, answer, encoder, config.decoding.branches))
     progress.close()
     if not predictions:
         raise BadInput(f"{config.dataset.name} has no labelled point: choose another split.")
@@ -89,7 +94,7 @@ def _prompts(
         yield encoder.encode_prompts(sample)
 
 
-def _judge(asked: _Asked, answer: Answer, encoder: Encoder) -> Prediction:
+def _judge(asked: _Asked, answer: Answer, encoder: Encoder, branches: int) -> Prediction:
     text = encoder.decode(answer.token_ids)
     parsed = depth.parse_answer(text)
     question = asked.question
@@ -104,4 +109,6 @@ def _judge(asked: _Asked, answer: Answer, encoder: Encoder) -> Prediction:
         parsed=parsed,
         truth=question.truth,
         score=int(depth.is_correct(parsed, question.truth)),
+        log_probability=answer.log_probability,
+        certainty=depth.certainty(*answer.distribution) if branches else None,
     )

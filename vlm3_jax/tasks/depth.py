@@ -3,6 +3,7 @@
 A point is named by integers of its position in the image; the answer is in metres.
 """
 
+import dataclasses
 import math
 import re
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from vlm3_jax.errors import BadInput
 from vlm3_jax.geometry.camera import Camera
 from vlm3_jax.geometry.pixels import check_points, normalize_point, scale_points
 from vlm3_jax.tasks.averages import mean, root_mean_square
+from vlm3_jax.tasks.certainty import Certainty, read_certainty
 from vlm3_jax.tasks.reading import without_thoughts
 
 COORDINATE_SCALE = 2000
@@ -150,6 +152,22 @@ def is_correct(prediction: float | None, truth: float) -> bool:
     if prediction is None or prediction <= 0:
         return False
     return max(prediction / truth, truth / prediction) < _DELTA1
+
+
+def certainty(values: np.ndarray, probabilities: np.ndarray) -> Certainty:
+    """How certain a depth is, of which these values have these probabilities.
+
+    Args:
+        values: metres, [N].
+        probabilities: [N]; their sum is at most 1.
+    """
+    return read_certainty(values, probabilities, _DELTA1)
+
+
+def certainty_record(certainty: Certainty) -> dict[str, float | None]:
+    """The certainty of a depth as it is written to files, in metres where it has a unit."""
+    record = dataclasses.asdict(certainty)
+    return {"likely_metres": record.pop("likely")} | record
 
 
 def best_constant(depths: Sequence[float]) -> tuple[float, float]:
