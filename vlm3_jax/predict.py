@@ -18,11 +18,18 @@ Prints one JSON object on standard output; with --out, DIR/prediction.json holds
     depth_mm.png      16 bits, millimetres, 0 where there is no value
     depth.npy         float32, metres, NaN where there is no value
     points.ply        coloured points in metres: x right, y down, z forward from the camera
-    points.jsonl      every point's pixel and answer
+    points.jsonl      every point's pixel, answer and log_probability of the answer
 
 and each cell of the map is stride x stride pixels, asked about at its middle (`grid` in
-prediction.json). Of a folder of images each gets its own folder in DIR. The camera comes from
---fx, --fov or --cameras, else from the photo's EXIF; `camera_source` says from where.
+prediction.json). With --certainty=8 every point has likely_metres, the depth with the most
+probability within a factor of 1.25; confidence, that probability; low and high, the shortest range
+with 80% of the probability; and unexplained, the probability of what was not followed. A map has
+
+    confidence.png    a picture: red is certain, blue is not, grey has no value
+    confidence.npy    float32, 0 to 1, NaN where there is no value
+
+too, and its depths stay the answers. Of a folder of images each gets its own folder in DIR. The
+camera comes from --fx, --fov or --cameras, else from the photo's EXIF; `camera_source` says which.
 
 --task=correspondence finds pixels of the first image (x1, y1) in the second (x2, y2; null where the
 answer holds none); DIR/prediction.png joins them by lines. --task=pose states how the camera moved
@@ -113,6 +120,12 @@ flags.DEFINE_enum(
     "What the model was taught to say: distance from the camera's centre (as most of VLM3's data),"
     " or depth along its axis; euclid by default. Only points.ply depends on it.",
 )
+flags.DEFINE_integer(
+    "certainty",
+    None,
+    "How certain each depth is, from so many digit prefixes of it (about 8) expanded at a time;"
+    " off by default.",
+)
 flags.DEFINE_string(
     "boxes", None, 'Boxes "x1,y1,x2,y2 ..." in pixels of the image, for --task=objects.'
 )
@@ -130,13 +143,14 @@ flags.mark_flags_as_required(["checkpoint", "task"])
 _CAMERA = ("fx", "fy", "cx", "cy", "fov", "cameras")
 _MAPS = ("stride", "num_points", "mask")
 _POINTS = ("points", "points_file", *_MAPS)
+_DEPTH = ("depth_kind", "certainty")
 # What means nothing to a task.
 _FOREIGN = {
     "depth": ("longer_side", "boxes", "prompt"),
-    "correspondence": (*_CAMERA, "focal", *_MAPS, "depth_kind", "boxes", "prompt"),
-    "pose": (*_POINTS, "depth_kind", "longer_side", "boxes", "prompt"),
-    "objects": (*_POINTS, "depth_kind", "longer_side"),
-    "chat": (*_POINTS, "depth_kind", "longer_side", "boxes"),
+    "correspondence": (*_CAMERA, "focal", *_MAPS, *_DEPTH, "boxes", "prompt"),
+    "pose": (*_POINTS, *_DEPTH, "longer_side", "boxes", "prompt"),
+    "objects": (*_POINTS, *_DEPTH, "longer_side"),
+    "chat": (*_POINTS, *_DEPTH, "longer_side", "boxes"),
 }
 
 
@@ -159,6 +173,7 @@ def _depth() -> tuple[dict[str, Any], int]:
         camera=CameraOptions(**_values(_CAMERA)),
         points=PointOptions(**_values(_POINTS)),
         kind=FLAGS.depth_kind or "euclid",
+        branches=FLAGS.certainty or 0,
         focal=_focal(FOCAL),
         **_model(),
     )

@@ -46,7 +46,7 @@ def check_results(folder, run, images: int, questions: int) -> dict:
     assert sorted(path.name for path in folder.iterdir()) == ["predictions.jsonl", "results.json"]
     assert json.loads(run.out) == results["metrics"] | results["counts"]
     assert (results["counts"]["images"], results["counts"]["questions"]) == (images, questions)
-    assert len(lines) == questions and all(set(text) == set(FIELDS) for text in lines)
+    assert len(lines) == questions and all(set(text) >= FIELDS for text in lines)
     assert results["metrics"]["delta1"] == sum(text["score"] for text in lines) / questions
     assert results["counts"]["unparsed"] == sum(text["parsed"] is None for text in lines)
     assert results["counts"]["unfinished"] == sum(not text["finished"] for text in lines)
@@ -54,7 +54,7 @@ def check_results(folder, run, images: int, questions: int) -> dict:
     return results | {"lines": lines}
 
 
-FIELDS = Prediction.__dataclass_fields__
+FIELDS = set(Prediction.__dataclass_fields__) - {"certainty"}
 
 
 def test_evaluates_and_keeps_what_it_wrote(lively_hf, data_dir, tmp_path):
@@ -72,6 +72,15 @@ def test_evaluates_and_keeps_what_it_wrote(lively_hf, data_dir, tmp_path):
     pairs = list(zip(own["lines"], other["lines"], strict=True))
     assert all(a["prompt"] == b["prompt"] and a["truth"] == b["truth"] for a, b in pairs)
     assert all(a["answer"] != b["answer"] for a, b in pairs)
+
+    certain = arguments(lively_hf, data_dir, tmp_path / "certain", "--config.decoding.branches=2")
+    (run,) = run_all("vlm3_jax.evaluate", [certain])
+    same = check_results(tmp_path / "certain", run, images=2, questions=4)
+    assert [line["token_ids"] for line in same["lines"]] == [
+        line["token_ids"] for line in own["lines"]
+    ]
+    assert all(0 <= line["confidence"] + line["unexplained"] <= 1.00001 for line in same["lines"])
+    assert "delta1_likely" in same["metrics"] and "delta1_likely" not in own["metrics"]
 
     assert runs[2].status == 2 and "holds results already" in runs[2].err
 

@@ -7,14 +7,30 @@ from vlm3_jax.errors import BadInput
 from vlm3_jax.evaluation import report
 from vlm3_jax.evaluation.benchmark import Prediction
 from vlm3_jax.evaluation.config import DatasetConfig, EvalConfig
+from vlm3_jax.tasks.certainty import Certainty
 
 CONFIG = EvalConfig(DatasetConfig("data", "made"))
 
 
-def prediction(image: str, parsed: float | None, truth: float, finished: bool = True) -> Prediction:
+def prediction(
+    image: str, parsed: float | None, truth: float, finished: bool = True, certainty=None
+) -> Prediction:
     score = int(parsed is not None and parsed > 0 and max(parsed / truth, truth / parsed) < 1.25)
     answer = "" if parsed is None else f"<answer> {parsed} </answer> m²"
-    return Prediction(image, image, (1.0, 2.0), "?", answer, (1, 2), finished, parsed, truth, score)
+    return Prediction(
+        image=image,
+        shown_image=image,
+        point_xy=(1.0, 2.0),
+        prompt="?",
+        answer=answer,
+        token_ids=(1, 2),
+        finished=finished,
+        parsed=parsed,
+        truth=truth,
+        score=score,
+        log_probability=-0.5,
+        certainty=certainty,
+    )
 
 
 PREDICTIONS = [
@@ -53,8 +69,32 @@ def test_files_hold_everything(tmp_path):
     assert json.loads((tmp_path / "new" / "results.json").read_text()) == results
     lines = (tmp_path / "new" / "predictions.jsonl").read_text().splitlines()
     expected = [json.loads(json.dumps(asdict(p))) for p in PREDICTIONS]
-    assert [json.loads(line) for line in lines] == expected
+    assert [json.loads(line) | {"certainty": None} for line in lines] == expected
     assert len(list((tmp_path / "new").iterdir())) == 2
+
+
+def test_certainty_is_scored_beside_the_answers(tmp_path):
+    certain = [
+        prediction("a", 2.0, 1.0, certainty=Certainty(1.1, 0.9, 0.9, 1.2, 0.05)),
+        prediction("a", 1.0, 1.0, certainty=Certainty(2.0, 0.6, 1.9, 2.5, 0.1)),
+        prediction("b", None, 1.0, certainty=Certainty(None, 0.0, None, None, 1.0)),
+    ]
+    results = summarize(certain)
+    assert results["metrics"] == {
+        "delta1": pytest.approx(1 / 3),
+        "delta1_parsed_only": 1 / 2,
+        "delta1_likely": pytest.approx(1 / 3),
+        "mean_confidence": pytest.approx(0.5),
+        "mean_unexplained": pytest.approx(1.15 / 3),
+        "ranges": pytest.approx(2 / 3),
+        "truth_in_range": 1 / 2,
+    }
+    assert "0.3333  value of most probability" in report.table(results)
+    report.write(tmp_path, results, certain)
+    lines = [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text().splitlines()]
+    fields = ("likely_metres", "confidence", "low", "high", "unexplained")
+    assert [lines[0][field] for field in fields] == [1.1, 0.9, 0.9, 1.2, 0.05]
+    assert lines[2]["likely_metres"] is None and "certainty" not in lines[2]
 
 
 def test_results_without_a_usable_number():

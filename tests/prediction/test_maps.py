@@ -55,6 +55,7 @@ def runs(speaking_hf, far_hf, pictures, tmp_path_factory) -> tuple[Path, dict[st
     commands = {
         "map": [near, f"--image={pictures}/large.png", "--fx=560", "--cy=230.5", "--stride=8"],
         "z": [near, photo, "--fov=60", "--depth_kind=z", *masked],
+        "certain": [near, photo, "--fov=60", "--certainty=2", *masked],
         "far": [far, photo, "--stride=16"],
         "cut": [near, photo, points, "--max_new_tokens=2"],
         "folder": [near, f"--image={pictures}/several", "--fx=90", *masked],
@@ -106,6 +107,7 @@ def test_a_large_image_in_one_command(runs, pictures):
     assert [(point["x"], point["y"]) for point in points] == list(
         zip(columns.tolist(), rows.tolist(), strict=True)
     )
+    assert points[0].pop("log_probability") == pytest.approx(0, abs=1e-5)
     assert points[0] == {
         "x": 4,
         "y": 4,
@@ -130,6 +132,31 @@ def test_depth_along_the_axis_where_the_mask_is(runs):
     xyz, _ = read_ply(folder / "points.ply")
     assert len(xyz) == np.isfinite(metres).sum() == result["questions"]
     np.testing.assert_array_equal(xyz[:, 2], 2.5)
+
+
+def test_a_map_with_its_certainty(runs):
+    result, folder = printed(runs, "certain"), runs[0] / "certain"
+    new = ["confidence.npy", "confidence.png"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *new,
+        *MAP_FILES,
+        "prediction.json",
+    ]
+    assert sorted(result["files"]) == [*new, *MAP_FILES]
+    assert result["certainty"]["branches"] == 2
+    assert result["certainty"]["mean_unexplained"] == pytest.approx(0, abs=1e-5)
+    metres, confidence = np.load(folder / "depth.npy"), np.load(folder / "confidence.npy")
+    assert confidence.dtype == np.float32 and confidence.shape == metres.shape
+    np.testing.assert_array_equal(np.isfinite(confidence), np.isfinite(metres))
+    np.testing.assert_allclose(confidence[np.isfinite(confidence)], 1, atol=1e-5)
+    with Image.open(folder / "confidence.png") as picture:
+        assert picture.mode == "RGB" and picture.size == (80, 48)
+    points = [json.loads(line) for line in (folder / "points.jsonl").read_text().splitlines()]
+    assert len(points) == result["questions"]
+    for point in points:
+        assert point["metres"] == 2.5 and point["likely_metres"] == pytest.approx(2.55)
+        assert point["low"] == point["high"] == pytest.approx(2.55)
+        assert point["confidence"] == pytest.approx(1, abs=1e-5)
 
 
 def test_what_16_bits_cannot_hold_is_counted_and_said(runs):

@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 
@@ -91,8 +92,26 @@ def test_a_checkpoint_in_one_line(speaking_hf, rng):
     image = textured_image(rng, 64, 96)
     np.testing.assert_array_equal(found.depth(image, (FX, FX, 48, 32), [(1, 2)] * 5), [2.5] * 5)
     assert found.chat([image], "Hi").text == "<answer> 2.5 </answer>"
+    with pytest.raises(BadInput, match=r"certainty needs branches: .* branches=8"):
+        found.depth_with_certainty(image, (FX, FX, 48, 32), [(1, 2)])
     with pytest.raises(BadInput, match="focal is -1"):
         Predictor.from_pretrained(speaking_hf, focal=-1)
+
+
+def test_certainty_beside_the_depths(speaking_hf, rng):
+    """The model is sure of a number that begins with 2.5: its middle is 2.55."""
+    found = Predictor.from_pretrained(
+        speaking_hf, focal=100, max_new_tokens=8, questions=4, branches=2
+    )
+    image = textured_image(rng, 64, 96)
+    certain = found.depth_with_certainty(image, (FX, FX, 48, 32), [(1, 2)] * 5)
+    np.testing.assert_array_equal(certain.metres, [2.5] * 5)
+    for array in dataclasses.astuple(certain):
+        assert array.dtype == np.float32 and array.shape == (5,)
+    for array in (certain.likely_metres, certain.low, certain.high):
+        np.testing.assert_allclose(array, 2.55)
+    np.testing.assert_allclose(certain.confidence, 1, atol=1e-6)
+    np.testing.assert_allclose(certain.log_probability, 0, atol=1e-6)
 
 
 def test_the_package_itself_is_cheap():

@@ -107,7 +107,8 @@ class Tree:
     @property
     def values(self) -> tuple[ValueMass, ...]:
         """Values by size; of a prefix the middle of what it can still become."""
-        return tuple(ValueMass(value, mass) for value, mass in sorted(self._masses.items()))
+        masses = sorted(self._masses.items())
+        return tuple(ValueMass(value, mass) for value, mass in masses if mass > 0)
 
     @property
     def unexplained(self) -> float:

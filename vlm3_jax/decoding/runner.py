@@ -64,7 +64,12 @@ class Stats:
 
 
 class Decoder:
-    """Answers prompts greedily."""
+    """Answers prompts greedily.
+
+    Attributes:
+        config: how.
+        stats: what it has done.
+    """
 
     def __init__(
         self,
@@ -87,7 +92,7 @@ class Decoder:
         """
         self.stats = Stats()
         self._stop_tokens = frozenset(stop_tokens)
-        self._config = config
+        self.config = config
         self._text_of = text_of
         self._template = no_template()
         dtype = params["text"]["embed"]["embedding"].dtype
@@ -140,9 +145,9 @@ class Decoder:
         """The prompts of every prefix with tickets for their questions."""
         number = 0
         for group in groups:
-            for prompts in split(group, self._config.share_prefix) if group else ():
+            for prompts in split(group, self.config.share_prefix) if group else ():
                 tickets = [
-                    Ticket(number + i, text, self._config.max_new_tokens)
+                    Ticket(number + i, text, self.config.max_new_tokens)
                     for i, text in enumerate(prompts.questions)
                 ]
                 number += len(tickets)
@@ -183,9 +188,9 @@ class Decoder:
             sizes,
             images=max(sizes.images, min(self._images, -(-len(jobs) // engine.groups))),
             rows=max(sizes.rows, rows),
-            answer=self._config.max_new_tokens,
-            window=1 + self._config.draft_tokens,
-            branches=self._config.branches,
+            answer=self.config.max_new_tokens,
+            window=1 + self.config.draft_tokens,
+            branches=self.config.branches,
         )
         times = -(-sizes.rows // _ASKED)  # All rows are filled in so many equal parts.
         sizes = replace(sizes, asked=-(-sizes.rows // times))
@@ -197,7 +202,7 @@ class Decoder:
 
     def _admit(self, slots: np.ndarray, jobs: deque) -> None:
         """Reads the prefixes of waiting jobs into slots that are done."""
-        if not self._config.refill and not all(slot.is_done for slot in slots.flat):
+        if not self.config.refill and not all(slot.is_done for slot in slots.flat):
             return
         while jobs and self._fits(jobs[0][0]):
             free = [[i for i, slot in enumerate(group) if slot.is_done] for group in slots]
@@ -216,7 +221,7 @@ class Decoder:
 
     def _ask(self, slots: np.ndarray) -> None:
         """Reads waiting questions into free rows, wherever enough of these are free."""
-        asked, refill = self._engine.sizes.asked, self._config.refill
+        asked, refill = self._engine.sizes.asked, self.config.refill
         open_slots = {
             place: min(len(slot.free), len(slot.queue))
             for place, slot in np.ndenumerate(slots)
@@ -241,7 +246,7 @@ class Decoder:
         until = np.full(slots.shape, -1)
         for place, slot in np.ndenumerate(slots):
             if slot.queue:
-                wanted = slot.wants(self._engine.sizes.asked, self._config.refill)
+                wanted = slot.wants(self._engine.sizes.asked, self.config.refill)
                 until[place] = len(slot.rows) - wanted
             elif jobs and slot.num_active:
                 until[place] = 0
@@ -253,7 +258,7 @@ class Decoder:
             np.asarray(x) for x in (answers.tokens, answers.counts, answers.active)
         )
         log_probs = np.asarray(answers.log_probs)
-        sizes, refill = self._engine.sizes, self._config.refill
+        sizes, refill = self._engine.sizes, self.config.refill
         done: dict[int, Answer] = {}
         trees: dict[int, Tree] = {}
         grown: dict[tuple[int, int], list[tuple[int, Tree]]] = defaultdict(list)
@@ -277,13 +282,13 @@ class Decoder:
         for number, tree in trees.items():
             done[number] = replace(done[number], values=tree.values, unexplained=tree.unexplained)
         finished = [answer for answer in done.values() if answer.finished]
-        if finished and self._config.draft_tokens:
+        if finished and self.config.draft_tokens:
             self.expect(finished[-1].token_ids)
         return done
 
     def _tree(self, ticket: Ticket, answer: Sequence[int]) -> Tree | None:
         """The tree of an answer's first number; None without branches or a number."""
-        branches = self._config.branches
+        branches = self.config.branches
         start = first_number(answer, self._text_of) if branches else None
         if start is None:
             return None

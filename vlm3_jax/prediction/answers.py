@@ -19,6 +19,24 @@ class ChatAnswer:
 
 
 @dataclass(frozen=True)
+class CertainDepth:
+    """Depths of N points and how certain they are, float32 [N] each; NaN where there is none."""
+
+    metres: np.ndarray
+    """What the model says."""
+    log_probability: np.ndarray
+    """Natural logarithm of the probability that it says so."""
+    likely_metres: np.ndarray
+    """The depth with the most probability within a factor of 1.25."""
+    confidence: np.ndarray
+    """That probability."""
+    low: np.ndarray
+    """Where the shortest range with 80% of the probability begins, metres."""
+    high: np.ndarray
+    """Where it ends."""
+
+
+@dataclass(frozen=True)
 class Match:
     """Where a pixel of the first image lies in the second."""
 

@@ -33,7 +33,7 @@ def run(request: DepthRequest) -> tuple[dict[str, Any], int]:
     """
     views, skipped = _look_at_all(request)
     counts = [len(view.selection.points_xy) for view in views]
-    predictor = request.load(questions=max(counts), focal=request.focal)
+    predictor = request.load(max(counts), request.focal, request.branches)
     answers = predictor.answer_points(view.query() for view in views)
     answers = with_progress(answers, sum(counts), "questions")
     results = []

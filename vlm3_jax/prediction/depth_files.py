@@ -34,14 +34,27 @@ def colour_png(
         width: of the image, beyond which cells are cut.
         height: see `width`.
     """
-    colours = np.full((*metres.shape, 3), _NO_VALUE_COLOUR, np.uint8)
+    levels = np.full(metres.shape, np.nan)
     known = np.isfinite(metres)
     if limits is not None:
         near, far = np.log(limits)
-        share = (np.log(metres[known]) - near) / max(far - near, 1e-9)
-        colours[known] = turbo(1 - share)
-    picture = colours.repeat(stride, axis=0).repeat(stride, axis=1)[:height, :width]
-    return _png(picture)
+        levels[known] = 1 - (np.log(metres[known]) - near) / max(far - near, 1e-9)
+    return level_png(levels, stride, width, height)
+
+
+def level_png(levels: np.ndarray, stride: int, width: int, height: int) -> bytes:
+    """A picture to look at: 1 is red, 0 is blue; grey has no value.
+
+    Args:
+        levels: [rows, columns], NaN where there is none.
+        stride: see `colour_png`.
+        width: see `colour_png`.
+        height: see `colour_png`.
+    """
+    colours = np.full((*levels.shape, 3), _NO_VALUE_COLOUR, np.uint8)
+    known = np.isfinite(levels)
+    colours[known] = turbo(levels[known])
+    return _png(colours.repeat(stride, axis=0).repeat(stride, axis=1)[:height, :width])
 
 
 def millimetre_png(metres: np.ndarray) -> tuple[bytes, int]:
@@ -57,10 +70,10 @@ def millimetre_png(metres: np.ndarray) -> tuple[bytes, int]:
     return _png(levels), int(np.count_nonzero(millimetres > _LARGEST_MM))
 
 
-def npy(metres: np.ndarray) -> bytes:
-    """A NumPy file of float32 metres, NaN where there is no value."""
+def npy(values: np.ndarray) -> bytes:
+    """A NumPy file of float32 values, NaN where there is none."""
     buffer = io.BytesIO()
-    np.save(buffer, metres.astype(np.float32), allow_pickle=False)
+    np.save(buffer, values.astype(np.float32), allow_pickle=False)
     return buffer.getvalue()
 
 

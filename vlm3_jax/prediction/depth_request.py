@@ -24,8 +24,12 @@ class DepthRequest(Request):
     """What the checkpoint was taught to say: distance from the camera's centre, or depth along its
     axis. The numbers stay as they were said; the point cloud depends on it."""
     focal: float
+    branches: int
+    """Digit prefixes expanded at a time, to see how certain an answer is; 0: none."""
 
     def __post_init__(self):
+        if self.branches < 0:
+            raise BadInput(f"--certainty is {self.branches}, but must be 0 or more.")
         if self.out is None and self.image.is_dir():
             raise BadInput("--image is a folder, so the results need one too: give --out.")
         if self.out is None and self.points.is_map:

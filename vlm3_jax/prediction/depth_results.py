@@ -14,6 +14,8 @@ from vlm3_jax.files import json_bytes, json_lines, write_together
 from vlm3_jax.prediction import depth_files
 from vlm3_jax.prediction.depth_request import DepthRequest, View
 from vlm3_jax.prediction.predictor import PointAnswer, read_image
+from vlm3_jax.tasks import depth
+from vlm3_jax.tasks.averages import mean
 
 PREDICTION = "prediction.json"
 
@@ -21,9 +23,8 @@ PREDICTION = "prediction.json"
 def write(request: DepthRequest, view: View, answers: list[PointAnswer]) -> dict[str, Any]:
     """Writes what was said of an image; returns the content of its `prediction.json`."""
     records = [
-        # What is said of one point stands here, for points and maps alike.
-        {"x": x, "y": y, "metres": said.metres, "answer": said.text, "finished": said.finished}
-        for (x, y), said in zip(view.selection.points_xy.tolist(), answers, strict=True)
+        _record(request, *xy, said)
+        for xy, said in zip(view.selection.points_xy.tolist(), answers, strict=True)
     ]
     counts = Counter(
         parse_failures=sum(said.metres is None for said in answers),
@@ -45,6 +46,9 @@ def write(request: DepthRequest, view: View, answers: list[PointAnswer]) -> dict
         "questions": len(records),
         **counts,
     }
+    if request.branches:
+        unexplained = mean([said.certainty.unexplained for said in answers])
+        result["certainty"] = {"branches": request.branches, "mean_unexplained": unexplained}
     files: dict[str, bytes] = {}
     if view.selection.grid is None:
         result["points"] = records
@@ -58,6 +62,19 @@ def write(request: DepthRequest, view: View, answers: list[PointAnswer]) -> dict
         write_together(view.out, files | {PREDICTION: json_bytes(result)})
         logging.info("wrote %s", view.out)
     return result
+
+
+def _record(request: DepthRequest, x: float, y: float, said: PointAnswer) -> dict[str, Any]:
+    """What is said of one point, for points and maps alike."""
+    record = {
+        "x": x,
+        "y": y,
+        "metres": said.metres,
+        "answer": said.text,
+        "finished": said.finished,
+        "log_probability": said.log_probability,
+    }
+    return record | (depth.certainty_record(said.certainty) if request.branches else {})
 
 
 def _warn(request: DepthRequest, view: View, records: list[dict], counts: Counter) -> None:
@@ -95,7 +112,7 @@ def _picture(view: View, records: list[dict]) -> bytes:
 def _map_files(
     request: DepthRequest, view: View, answers: list[PointAnswer]
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """The four files of a map, and what is to be known about them."""
+    """The files of a map, and what is to be known about them."""
     grid, camera = view.selection.grid, view.known.camera
     metres = np.full((grid.rows, grid.columns), np.nan, np.float32)
     metres[view.selection.cells] = [said.usable_metres for said in answers]
@@ -114,6 +131,13 @@ def _map_files(
         "depth.npy": depth_files.npy(metres),
         "points.ply": depth_files.ply(points, colours),
     }
+    if request.branches:
+        confidence = np.full(metres.shape, np.nan, np.float32)
+        confidence[view.selection.cells] = [said.certainty.confidence for said in answers]
+        files["confidence.png"] = depth_files.level_png(
+            confidence, grid.stride, camera.width, camera.height
+        )
+        files["confidence.npy"] = depth_files.npy(confidence)
     if saturated:
         logging.warning(
             "%s: %d depths are beyond 65.535 m, the most that depth_mm.png holds; depth.npy has"

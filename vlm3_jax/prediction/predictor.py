@@ -16,10 +16,11 @@ from vlm3_jax.errors import BadInput
 from vlm3_jax.geometry.camera import Camera
 from vlm3_jax.geometry.grid import Grid
 from vlm3_jax.parallel.mesh import MeshConfig
-from vlm3_jax.prediction.answers import ChatAnswer, Match, ObjectsAnswer, RelativePose
+from vlm3_jax.prediction.answers import CertainDepth, ChatAnswer, Match, ObjectsAnswer, RelativePose
 from vlm3_jax.prediction.images import ImageLike, Intrinsics, as_camera, image_name, read_image
 from vlm3_jax.prediction.shown import FOCAL, LONGER_SIDE, POSE_FOCAL, check_focal, fit, unify
 from vlm3_jax.tasks import correspondence, depth, objects, pose
+from vlm3_jax.tasks.certainty import Certainty
 
 _MESH = MeshConfig(fsdp=1, tensor=-1)  # All devices work on one image, so it is there soonest.
 _LARGEST_METRES = float(np.finfo(np.float32).max)
@@ -47,6 +48,10 @@ class PointAnswer:
     text: str
     finished: bool
     """Whether the answer ended before it was cut at the configured length."""
+    log_probability: float
+    """Natural logarithm, of the whole answer."""
+    certainty: Certainty
+    """Of its first number; without branches all of it is unexplained."""
 
     @property
     def usable_metres(self) -> float:
@@ -75,6 +80,7 @@ class Predictor:
         dtype: str = "auto",
         questions: int = 100,
         max_new_tokens: int = 128,
+        branches: int = 0,
     ) -> "Predictor":
         """Loads a checkpoint on all devices.
 
@@ -86,13 +92,17 @@ class Predictor:
             dtype: type to compute in; `auto` is float32 on a CPU and bfloat16 elsewhere.
             questions: how many are answered at a time.
             max_new_tokens: longest answer; a longer one is cut.
+            branches: digit prefixes that are expanded at a time for `depth_with_certainty`, which
+                needs some, about 8; they cost time.
 
         Raises:
             BadInput: the checkpoint or a setting cannot be used.
         """
         if focal is not None:
             check_focal(focal)  # Before the weights are read.
-        config = DecodingConfig(images=1, questions=questions, max_new_tokens=max_new_tokens)
+        config = DecodingConfig(
+            images=1, questions=questions, max_new_tokens=max_new_tokens, branches=branches
+        )
         parts = load_decoder(str(checkpoint), resolve_dtype(dtype), _MESH, config)
         return cls(*parts, focal=focal)
 
@@ -111,13 +121,40 @@ class Predictor:
         Raises:
             BadInput: the image, its intrinsics or a point cannot be used.
         """
-        pixels = read_image(image)
-        height, width = pixels.shape[:2]
-        camera = as_camera(intrinsics, width, height)
-        points = _rows(points, 2, "points are no pixels (x, y)")
-        query = PointQuery(pixels, camera, points, image_name(image))
-        answers = self.answer_points([query])
+        answers = self._depths(image, intrinsics, points)
         return np.array([answer.usable_metres for answer in answers], np.float32)
+
+    def depth_with_certainty(
+        self, image: ImageLike, intrinsics: Intrinsics, points: np.ndarray
+    ) -> CertainDepth:
+        """Asks how far the points of an image are, and how certain that is.
+
+        Args:
+            image: see `depth`.
+            intrinsics: see `depth`.
+            points: see `depth`.
+
+        Raises:
+            BadInput: see `depth`; or the predictor was made without branches.
+        """
+        if not self._decoder.config.branches:
+            raise BadInput(
+                "certainty needs branches: make the predictor with"
+                " Predictor.from_pretrained(..., branches=8)."
+            )
+        answers = self._depths(image, intrinsics, points)
+
+        def array(values: Iterable[float | None]) -> np.ndarray:
+            return np.array([math.nan if v is None else v for v in values], np.float32)
+
+        return CertainDepth(
+            metres=array(answer.usable_metres for answer in answers),
+            log_probability=array(answer.log_probability for answer in answers),
+            likely_metres=array(answer.certainty.likely for answer in answers),
+            confidence=array(answer.certainty.confidence for answer in answers),
+            low=array(answer.certainty.low for answer in answers),
+            high=array(answer.certainty.high for answer in answers),
+        )
 
     def depth_map(self, image: ImageLike, intrinsics: Intrinsics, stride: int) -> np.ndarray:
         """Asks how far every `stride`-th pixel of every `stride`-th row is.
@@ -275,6 +312,17 @@ class Predictor:
         (said,) = self._ask(shown, [prompt], "the conversation")
         return said
 
+    def _depths(
+        self, image: ImageLike, intrinsics: Intrinsics, points: np.ndarray
+    ) -> list[PointAnswer]:
+        """Answers for points of one image; see `depth`."""
+        pixels = read_image(image)
+        height, width = pixels.shape[:2]
+        camera = as_camera(intrinsics, width, height)
+        points = _rows(points, 2, "points are no pixels (x, y)")
+        query = PointQuery(pixels, camera, points, image_name(image))
+        return list(self.answer_points([query]))
+
     def _sample(self, query: PointQuery) -> Sample:
         shown, unified = unify(query.image, query.camera, self._focal_or(FOCAL), query.name)
         prompts = depth.prompts(query.camera, unified, query.points_xy)
@@ -308,7 +356,13 @@ class Predictor:
 
     def _read_point(self, answer: Answer) -> PointAnswer:
         text = self._encoder.decode(answer.token_ids)
-        return PointAnswer(depth.parse_answer(text), text, answer.finished)
+        return PointAnswer(
+            metres=depth.parse_answer(text),
+            text=text,
+            finished=answer.finished,
+            log_probability=answer.log_probability,
+            certainty=depth.certainty(*answer.distribution),
+        )
 
 
 def _rows(values: np.ndarray, length: int, complaint: str) -> np.ndarray:

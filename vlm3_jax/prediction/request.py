@@ -17,7 +17,7 @@ class Request:
     max_new_tokens: int
     out: Path | None
 
-    def load(self, questions: int, focal: float | None = None) -> Predictor:
+    def load(self, questions: int, focal: float | None = None, branches: int = 0) -> Predictor:
         """The model, ready for so many questions about an image.
 
         Raises:
@@ -29,4 +29,5 @@ class Request:
             dtype=self.dtype,
             questions=min(_QUESTIONS, questions),
             max_new_tokens=self.max_new_tokens,
+            branches=branches,
         )
