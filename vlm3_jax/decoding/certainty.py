@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -86,13 +87,18 @@ class Tree:
             log_probs: [B, A], their natural logarithms of probability.
         """
         longer: list[Prefix] = []
-        for prefix, likely, probabilities in zip(
-            self.open, tokens.tolist(), np.exp(log_probs.astype(np.float64)).tolist(), strict=False
-        ):
-            for token, probability in zip(likely, probabilities, strict=True):
-                mass = prefix.probability * probability
-                self._take(Prefix(prefix.text, mass, token, prefix.nodes), longer)
-            self._unexplained += prefix.probability * max(1 - math.fsum(probabilities), 0.0)
+        probabilities = np.exp(log_probs.astype(np.float64)).tolist()
+        for prefix, likely, shares in zip(self.open, tokens.tolist(), probabilities, strict=False):
+            for token, share in zip(likely, shares, strict=True):
+                mass = prefix.probability * share
+                said = _go_on(prefix.text, self._text_of(token))
+                if isinstance(said, str):
+                    longer.append(Prefix(said, mass, token, prefix.nodes))
+                elif said is None:
+                    self._unexplained += mass
+                else:
+                    self._masses[said] += mass
+            self._unexplained += prefix.probability * max(1 - math.fsum(shares), 0.0)
         self._level += 1
         longer.sort(key=lambda prefix: -prefix.probability)
         kept = longer[: self._branches] if self._level < LEVELS else []
@@ -115,24 +121,18 @@ class Tree:
         """Probability of all that `values` leaves out."""
         return self._unexplained + math.fsum(prefix.probability for prefix in self.open)
 
-    def _take(self, said: Prefix, longer: list[Prefix]) -> None:
-        """Puts a prefix, whose last token is not in its text yet, where it belongs."""
-        text = said.text + self._text_of(said.token)
-        number = _BEGINNING.match(text)[0]
-        rest = text[len(number) :]
-        has_ended = rest or text == said.text
-        if has_ended and _has_digit(number) and not _UNCLEAR.match(rest):
-            self._masses[float(number)] += said.probability
-        elif has_ended:
-            self._unexplained += said.probability
-        elif (value := _middle(text)) is not None:
-            self._masses[value] += said.probability
-        else:
-            longer.append(Prefix(text, said.probability, said.token, said.nodes))
 
-
-def _has_digit(number: str) -> bool:
-    return any(character.isdigit() for character in number)
+@lru_cache(maxsize=1 << 16)
+def _go_on(prefix: str, added: str) -> float | str | None:
+    """What a prefix becomes: a value, a longer prefix that has none yet, or no clear number."""
+    text = prefix + added
+    number = _BEGINNING.match(text)[0]
+    rest = text[len(number) :]
+    if added and not rest:
+        value = _middle(text)
+        return text if value is None else value
+    is_clear = any(map(str.isdigit, number)) and not _UNCLEAR.match(rest)
+    return float(number) if is_clear else None
 
 
 def _middle(prefix: str) -> float | None:

@@ -14,6 +14,7 @@ from vlm3_jax.decoding.certainty import Tree, ValueMass, first_number
 from vlm3_jax.decoding.config import DecodingConfig
 from vlm3_jax.decoding.drafting import no_template, template_of
 from vlm3_jax.decoding.engine import Engine
+from vlm3_jax.decoding.programs import Answers
 from vlm3_jax.decoding.prompts import Prompts, split
 from vlm3_jax.decoding.slots import Slot, Ticket
 from vlm3_jax.models.functional import Params
@@ -252,39 +253,37 @@ class Decoder:
                 until[place] = 0
         return until
 
-    def _harvest(self, slots: np.ndarray, answers) -> dict[int, Answer]:
+    def _harvest(self, slots: np.ndarray, answers: Answers) -> dict[int, Answer]:
         """Takes the answers that have ended out of their rows."""
-        tokens, counts, active = (
-            np.asarray(x) for x in (answers.tokens, answers.counts, answers.active)
-        )
-        log_probs = np.asarray(answers.log_probs)
-        sizes, refill = self._engine.sizes, self.config.refill
+        tokens, log_probs, counts, active = map(np.asarray, answers)
         done: dict[int, Answer] = {}
-        trees: dict[int, Tree] = {}
-        grown: dict[tuple[int, int], list[tuple[int, Tree]]] = defaultdict(list)
-        for place, slot in np.ndenumerate(slots):
-            rows = [row for row, ticket in enumerate(slot.rows) if ticket is not None]
-            ended = [row for row in rows if not active[*place, row]]
-            if not slot.is_due(len(ended), sizes.asked, refill):
-                continue
-            for row in ended:
-                ticket, slot.rows[row] = slot.rows[row], None
-                count = counts[*place, row]
-                ids = tuple(tokens[*place, row, :count].tolist())
-                log_probability = float(log_probs[*place, row, :count].sum(dtype=np.float64))
-                done[ticket.number] = Answer(ids, ids[-1] in self._stop_tokens, log_probability)
-                if tree := self._tree(ticket, ids):
-                    trees[ticket.number] = tree
-                    grown[place].append((row, tree))
-                self.stats.questions += 1
-                self.stats.tokens += int(count)
-        self._grow(grown)
-        for number, tree in trees.items():
+        trees: dict[int, tuple[tuple[int, int], int, Tree]] = {}
+        for place, row in self._due(slots, active):
+            ticket, slots[place].rows[row] = slots[place].rows[row], None
+            count = counts[*place, row]
+            ids = tuple(tokens[*place, row, :count].tolist())
+            log_probability = float(log_probs[*place, row, :count].sum(dtype=np.float64))
+            done[ticket.number] = Answer(ids, ids[-1] in self._stop_tokens, log_probability)
+            if tree := self._tree(ticket, ids):
+                trees[ticket.number] = place, row, tree
+            self.stats.questions += 1
+            self.stats.tokens += int(count)
+        self._grow(trees.values())
+        for number, (_, _, tree) in trees.items():
             done[number] = replace(done[number], values=tree.values, unexplained=tree.unexplained)
         finished = [answer for answer in done.values() if answer.finished]
         if finished and self.config.draft_tokens:
             self.expect(finished[-1].token_ids)
         return done
+
+    def _due(self, slots: np.ndarray, active: np.ndarray) -> Iterator[tuple[tuple[int, int], int]]:
+        """Slots and rows whose answers have ended, where there is use for the rows."""
+        asked, refill = self._engine.sizes.asked, self.config.refill
+        for place, slot in np.ndenumerate(slots):
+            rows = [row for row, ticket in enumerate(slot.rows) if ticket is not None]
+            ended = [row for row in rows if not active[*place, row]]
+            if slot.is_due(len(ended), asked, refill):
+                yield from ((place, row) for row in ended)
 
     def _tree(self, ticket: Ticket, answer: Sequence[int]) -> Tree | None:
         """The tree of an answer's first number; None without branches or a number."""
@@ -295,17 +294,15 @@ class Decoder:
         root = answer[start - 1] if start else int(ticket.text.tokens[-1])
         return Tree(start, root, branches, self._text_of)
 
-    def _grow(self, waiting: dict[tuple[int, int], list[tuple[int, Tree]]]) -> None:
-        """Reads the trees of rows, by group and slot; a slot of every group at a time."""
+    def _grow(self, waiting: Iterable[tuple[tuple[int, int], int, Tree]]) -> None:
+        """Reads the trees of rows of slots; a slot of every group, and `asked` rows, at a time."""
+        by_slot: dict[tuple[int, int], list[tuple[int, Tree]]] = defaultdict(list)
+        for place, row, tree in waiting:
+            by_slot[place].append((row, tree))
+        by_group: list[list] = [[] for _ in range(self._engine.groups)]
         asked = self._engine.sizes.asked
-        batches = [
-            [
-                (slot, rows[first : first + asked])
-                for (at, slot), rows in waiting.items()
-                if at == group
-                for first in range(0, len(rows), asked)
-            ]
-            for group in range(self._engine.groups)
-        ]
-        for placed in zip_longest(*batches):
+        for (group, slot), rows in by_slot.items():
+            some = (rows[first : first + asked] for first in range(0, len(rows), asked))
+            by_group[group].extend((slot, part) for part in some)
+        for placed in zip_longest(*by_group):
             self._engine.grow(placed)
