@@ -1,17 +1,23 @@
-"""Answers `mixed_samples` on a mesh of 8 simulated devices; started by `test_sharded`."""
+"""Answers `mixed_samples` on a mesh of 8 simulated devices; started by `test_sharded`.
+
+Prints the token ids of all answers and, with branches, what their first numbers could have been.
+"""
 
 import json
 import sys
 from pathlib import Path
 
-from tests.decoding.cases import mixed_samples, our_answers
+from tests.decoding.cases import as_number, mixed_samples, our_answers
+from vlm3_jax.data.encoder import Encoder
 from vlm3_jax.parallel.distributed import initialize
 from vlm3_jax.parallel.mesh import MeshConfig
 
 if __name__ == "__main__":
     initialize()
     folder, *sizes = sys.argv[1:]
+    Encoder.decode = lambda self, tokens: "".join(map(as_number, tokens))
     answers = our_answers(
-        Path(folder), mixed_samples(), mesh=MeshConfig(*map(int, sizes)), images=1
+        Path(folder), mixed_samples(), mesh=MeshConfig(*map(int, sizes)), images=1, branches=2
     )
-    print(json.dumps([answer.token_ids for answer in answers]))
+    values = [[[one.value, one.probability] for one in answer.values] for answer in answers]
+    print(json.dumps([[answer.token_ids for answer in answers], values]))

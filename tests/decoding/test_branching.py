@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.compilations import compilations
-from tests.decoding.cases import mixed_samples
+from tests.decoding.cases import as_number, mixed_samples
 from vlm3_jax.data.encoder import Encoder
 from vlm3_jax.decoding import certainty
 from vlm3_jax.decoding.branching import LEVELS
@@ -17,11 +17,6 @@ from vlm3_jax.parallel.mesh import MeshConfig
 BRANCHES = 3
 
 
-def text_of(token: int) -> str:
-    """Makes numbers of whatever a random model says."""
-    return ("0", "1", "2", "3", "5", "7", ".", ".", " 4", "-", " m", ",")[token % 12]
-
-
 def decoder_of(folder, **settings):
     config = DecodingConfig(**{"questions": 2, "images": 2, "max_new_tokens": 12} | settings)
     return load_decoder(str(folder), "float32", MeshConfig(), config)
@@ -30,7 +25,7 @@ def decoder_of(folder, **settings):
 @pytest.fixture(scope="module", autouse=True)
 def _numbers_everywhere():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Encoder, "decode", lambda self, tokens: "".join(map(text_of, tokens)))
+        patch.setattr(Encoder, "decode", lambda self, tokens: "".join(map(as_number, tokens)))
         patch.setattr(certainty, "_LEAST_MASS", 1e-9)  # A random model is sure of nothing.
         yield
 
@@ -67,8 +62,8 @@ def logits_after(reference, sample, tokens: list[int]) -> np.ndarray:
 
 def their_tree(reference, sample, answer: tuple[int, ...]) -> tuple[Tree, int]:
     """The same tree, every prefix of which is a forward pass of its own; and its levels."""
-    start = first_number(answer, text_of)
-    tree = Tree(start, -1, BRANCHES, text_of)
+    start = first_number(answer, as_number)
+    tree = Tree(start, -1, BRANCHES, as_number)
     paths = {(0,): []}
     while tree.open:
         rows = []
@@ -86,7 +81,7 @@ def test_probabilities_are_those_of_transformers(answers, samples, reference):
     alone = [sample.alone(i) for sample in samples for i in range(len(sample.turns))]
     starts, levels = set(), set()
     for answer, sample in zip(answers[0], alone, strict=True):
-        starts.add(first_number(answer.token_ids, text_of))
+        starts.add(first_number(answer.token_ids, as_number))
         theirs, depth = their_tree(reference, sample, answer.token_ids)
         levels.add(depth)
         assert [one.value for one in answer.values] == [one.value for one in theirs.values]

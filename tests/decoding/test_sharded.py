@@ -5,16 +5,19 @@ import os
 import socket
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.decoding.cases import mixed_samples, our_answers
+from tests.decoding.cases import as_number, mixed_samples, our_answers
+from vlm3_jax.data.encoder import Encoder
 
 REPOSITORY = Path(__file__).parents[2]
 
 
-def run(folder: Path, mesh: tuple[int, int, int], processes: int) -> list[list[list[int]]]:
+def run(folder: Path, mesh: tuple[int, int, int], processes: int) -> list[list]:
     """What each process answered."""
     with socket.socket() as sock:
         sock.bind(("localhost", 0))
@@ -46,6 +49,13 @@ def run(folder: Path, mesh: tuple[int, int, int], processes: int) -> list[list[l
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("mesh", "processes"), [((2, 2, 2), 1), ((1, 1, 8), 1), ((1, 4, 2), 2)])
-def test_same_tokens_on_every_mesh(lively_hf, mesh, processes):
-    expected = [list(answer.token_ids) for answer in our_answers(lively_hf, mixed_samples())]
-    assert run(lively_hf, mesh, processes) == [expected] * processes
+def test_same_answers_on_every_mesh(lively_hf, mesh, processes, monkeypatch):
+    monkeypatch.setattr(Encoder, "decode", lambda self, tokens: "".join(map(as_number, tokens)))
+    answers = our_answers(lively_hf, mixed_samples(), branches=2)
+    expected = [(one.value, one.probability) for answer in answers for one in answer.values]
+    assert len(expected) > 20
+    found = run(lively_hf, mesh, processes)
+    assert len(found) == processes
+    for tokens, values in found:
+        assert tokens == [list(answer.token_ids) for answer in answers]
+        np.testing.assert_allclose(list(chain(*values)), expected, rtol=1e-3)
