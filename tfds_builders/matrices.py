@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tfds_builders.raw_files import well_formed
+from tfds_builders.well_formed import well_formed
 from vlm3_jax.errors import BadInput
 from vlm3_jax.geometry.camera import Camera
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tfds_builders.raw_files import read_json, read_npz, well_formed
+from tfds_builders.well_formed import read_json, read_npz, well_formed
 from vlm3_jax.errors import BadInput
 from vlm3_jax.geometry.camera import Camera
 from vlm3_jax.geometry.quaternion import pose_from_wxyz

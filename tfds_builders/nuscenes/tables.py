@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfds_builders.items import Bad
-from tfds_builders.raw_files import read_json, well_formed
+from tfds_builders.well_formed import read_json, well_formed
 from vlm3_jax.errors import BadInput
 from vlm3_jax.geometry.quaternion import pose_from_wxyz
 

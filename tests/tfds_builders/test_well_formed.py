@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tfds_builders.raw_files import read_json, read_npz, well_formed
+from tfds_builders.well_formed import read_json, read_npz, well_formed
 from vlm3_jax.errors import BadInput
 
 

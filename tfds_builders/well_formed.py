@@ -1,4 +1,4 @@
-"""Raw files of structured formats; whatever is wrong with one becomes an error that names it."""
+"""Turns whatever is wrong with a raw file into an error that names it; readers that do."""
 
 import json
 import struct
