@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from tfds_builders.labels import POINTS
 from vlm3_jax.errors import BadInput
 from vlm3_jax.geometry.camera import Camera, project
-
-POINTS = 100
-"""Labelled in an image, at most, as in DepthLM's sets."""
 
 
 @dataclass(frozen=True)
