@@ -46,16 +46,6 @@ def sample_image(image: np.ndarray, source: np.ndarray) -> np.ndarray:
     return np.where(inside[..., None], mixed, 0).astype(np.uint8)
 
 
-def sample_nearest(values: np.ndarray, source: np.ndarray) -> np.ndarray:
-    """Takes the nearest of values [h, w] at positions [H, W, 2]; 0 where they are outside."""
-    height, width = values.shape
-    inside = ((source >= -0.5) & (source < [width - 0.5, height - 0.5])).all(-1)
-    column, row = np.moveaxis(
-        np.rint(np.where(inside[..., None], source, 0)).astype(np.int64), -1, 0
-    )
-    return np.where(inside, values[row, column], 0)
-
-
 def jpeg(pixels: np.ndarray) -> bytes:
     """Encodes uint8 [H, W, 3] as a JPEG of quality 95."""
     file = io.BytesIO()

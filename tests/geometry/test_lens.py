@@ -44,3 +44,11 @@ def test_fisheye_by_hand():
     bent = a + 0.03 * a**3 - 0.01 * a**5 + 0.004 * a**7 - 0.001 * a**9
     assert (x, y) == (pytest.approx(1000 * bent + 960), pytest.approx(640))
     assert centre.tolist() == [960, 640]
+
+
+def test_straightening_a_fisheye_undoes_its_bending():
+    rays = FISHEYE.straighten(pixels())
+    assert np.isfinite(rays).all()
+    np.testing.assert_allclose(FISHEYE.bend(rays), pixels(), atol=0.01)
+    behind = FisheyeLens(CAMERA, -0.3, 0, 0, 0).straighten(np.array([[5000.0, 640.0]]))
+    assert np.isnan(behind).all()

@@ -1,7 +1,7 @@
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from tfds_builders.rectify import jpeg, sample_image, sample_nearest, source_map
+from tfds_builders.rectify import jpeg, sample_image, source_map
 from vlm3_jax.data.images import decode
 from vlm3_jax.geometry.camera import Camera
 
@@ -27,9 +27,6 @@ def test_agrees_with_scipy(rng):
         off = np.abs(found[..., channel] - np.where(inside, expected, 0))
         assert off.max() <= 0.501
     assert (found[0, 0] == image[-1, -1]).all() and (~inside).sum() > 50
-    nearest = sample_nearest(image[..., 0], source)
-    expected = map_coordinates(image[..., 0], np.rint(coordinates), order=0, cval=0)
-    np.testing.assert_array_equal(nearest, expected)
 
 
 def test_jpeg():

@@ -65,11 +65,30 @@ class FisheyeLens:
     def bend(self, rays: np.ndarray) -> np.ndarray:
         """Where rays [..., 2], x/z and y/z, meet the bent image: pixels [..., 2]."""
         radius = np.linalg.norm(rays, axis=-1)
-        angle = np.arctan(radius)
-        a2 = angle * angle
-        bent = angle * (1 + a2 * (self.k1 + a2 * (self.k2 + a2 * (self.k3 + a2 * self.k4))))
+        bent, _ = self._radius(np.arctan(radius))
         scale = np.divide(bent, radius, out=np.ones_like(radius), where=radius > 0)
         return _pixels(self.camera, rays * scale[..., None])
+
+    def straighten(self, xy: np.ndarray, within: float = 0.01) -> np.ndarray:
+        """Inverse of `bend`: rays [..., 2] of pixels [..., 2], NaN where it finds none."""
+        target = _rays(self.camera, xy)
+        radius = np.linalg.norm(target, axis=-1)
+        angle = radius.copy()
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            for _ in range(_STEPS):
+                bent, slope = self._radius(angle)
+                angle = np.clip(angle - (bent - radius) / slope, 0, np.pi / 2 - 1e-3)
+            scale = np.divide(np.tan(angle), radius, out=np.ones_like(radius), where=radius > 0)
+            rays = target * scale[..., None]
+            off = np.abs(self.bend(rays) - xy).max(-1)
+        return np.where((off < within)[..., None], rays, np.nan)
+
+    def _radius(self, angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Distance to the centre at an angle, for a focal length of 1, and its derivative."""
+        a2 = angle * angle
+        k1, k2, k3, k4 = self.k1, self.k2, self.k3, self.k4
+        radius = angle * (1 + a2 * (k1 + a2 * (k2 + a2 * (k3 + a2 * k4))))
+        return radius, 1 + a2 * (3 * k1 + a2 * (5 * k2 + a2 * (7 * k3 + a2 * 9 * k4)))
 
 
 def _pixels(camera: Camera, rays: np.ndarray) -> np.ndarray:
