@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -80,11 +81,17 @@ def write_log(log: Path, room: str) -> None:
     write_poses(log / "city_SE3_egovehicle.feather", "timestamp_ns", car)
 
 
-@pytest.fixture
-def raw(tmp_path) -> Path:
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("argoverse2")
     for log, (room, split) in ROOMS.items():
-        write_log(tmp_path / "raw" / split / log, room)
-    return tmp_path / "raw"
+        write_log(folder / split / log, room)
+    return folder
+
+
+@pytest.fixture
+def raw(pristine, tmp_path) -> Path:
+    return Path(shutil.copytree(pristine, tmp_path / "raw"))
 
 
 def test_labels_lie_on_the_known_surface(raw, tmp_path):

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -62,14 +63,19 @@ def write_scene(folder: Path, scene: str) -> None:
     )
 
 
-@pytest.fixture
-def raw(tmp_path) -> Path:
-    splits: dict = {}
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory) -> Path:
+    folder, splits = tmp_path_factory.mktemp("ddad"), {}
     for scene, (_, split) in SCENES.items():
-        write_scene(tmp_path / "raw" / scene, scene)
+        write_scene(folder / scene, scene)
         splits.setdefault(split, {"filenames": []})["filenames"].append(f"{scene}/scene_x.json")
-    (tmp_path / "raw" / "ddad.json").write_text(json.dumps({"scene_splits": splits}))
-    return tmp_path / "raw"
+    (folder / "ddad.json").write_text(json.dumps({"scene_splits": splits}))
+    return folder
+
+
+@pytest.fixture
+def raw(pristine, tmp_path) -> Path:
+    return Path(shutil.copytree(pristine, tmp_path / "raw"))
 
 
 def views_by_key() -> dict[str, object]:

@@ -1,4 +1,6 @@
 import json
+import shutil
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,7 @@ LIDAR_TO_EGO = rigid(90, metres=0.3)
 NUM_TRAIN = 2 * SAMPLES * len(CAMERAS)
 
 
+@cache
 def views_of(scene: str, sample: int) -> list[KnownView]:
     return ring(ROOMS[scene], sample, len(CAMERAS))
 
@@ -86,13 +89,17 @@ def add(root, tables, sample, channel, ego, data: bytes, view: KnownView | None 
     tables["calibrated_sensor"].append(placed(f"c-{token}", mounted) | more)
 
 
-@pytest.fixture
-def raw(tmp_path) -> Path:
-    folder = tmp_path / "raw"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("nuscenes")
     write_version(folder, "v1.0-trainval", list(ROOMS))
     write_version(folder, "v1.0-mini", ["scene-0061"])
     return folder
+
+
+@pytest.fixture
+def raw(pristine, tmp_path) -> Path:
+    return Path(shutil.copytree(pristine, tmp_path / "raw"))
 
 
 def known_views() -> dict[str, KnownView]:
