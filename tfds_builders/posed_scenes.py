@@ -43,6 +43,7 @@ def computed_pairs(
     choice: Choice,
     names: dict[str, str],
     tolerance: Tolerance = GROUND_TRUTH,
+    size: tuple[int, int] | None = None,
 ) -> Iterator[dict[str, Any] | Bad]:
     """Computes the covisibility of a scene's frames and makes the records of pairs of them.
 
@@ -54,6 +55,7 @@ def computed_pairs(
         choice: which pairs, and how many points.
         names: `dataset`, `scene` and `scale_type` of the records.
         tolerance: by the source of the depth maps.
+        size: at which covisibility is computed, see `covisibility`.
 
     Yields:
         Examples of `schema.pair_features`, and the frames and pairs that are bad.
@@ -71,7 +73,7 @@ def computed_pairs(
                 usable.append(frame)
                 yield made.posed
 
-    scores = covisibility(posed(), tolerance)
+    scores = covisibility(posed(), tolerance, size)
     yield from bad
     yield from scene_pairs(scores, lambda i: load(usable[i]), choice, seeded(scene), names)
 
