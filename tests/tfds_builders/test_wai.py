@@ -101,7 +101,7 @@ def store_scores(folder: Path, scores: np.ndarray) -> None:
 
 
 def builder(tmp_path, config: str) -> Builder:
-    return Builder(config=config, data_dir=tmp_path / "out" / "wai" / config / "1.0.0")
+    return Builder(config=config, data_dir=tmp_path / "out")
 
 
 def known(records, scenes):
