@@ -100,10 +100,13 @@ def known_views(scene: str, count: int = 3, camera: Camera = CAMERA) -> list[Kno
     return [known_view(scene, number, camera) for number in range(count)]
 
 
-def known_view(scene: str, number: int, camera: Camera = CAMERA) -> KnownView:
-    """The picture `number` of a scene: the camera moves to the right and turns to the left."""
+def known_view(scene: str, number: int, camera: Camera = CAMERA, turn: float = 0) -> KnownView:
+    """The picture `number` of a scene: the camera moves to the right and turns to the left.
+
+    `turn`, degrees to the right, is for several cameras in one place.
+    """
     c2w = np.eye(4)
-    angles = [-6.0 * number, 2.0 * number - 3, 1.5 * number]
+    angles = [turn - 6.0 * number, 2.0 * number - 3, 1.5 * number]
     c2w[:3, :3] = Rotation.from_euler("YXZ", angles, degrees=True).as_matrix()
     c2w[:3, 3] = 0.25 * number - 0.2, 0.05 * number, -1.5 + 0.1 * number
     x, y = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
