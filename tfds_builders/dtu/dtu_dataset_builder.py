@@ -10,11 +10,11 @@ import tensorflow_datasets as tfds
 from tfds_builders import base, checks, schema
 from tfds_builders.dtu.files import read_cam, read_pfm
 from tfds_builders.items import Bad, Item
+from tfds_builders.matrices import camera_of_matrix
 from tfds_builders.pairs import Choice, View
 from tfds_builders.posed_scenes import computed_pairs, posed_depth
 from vlm3_jax.data.images import decode
 from vlm3_jax.errors import BadInput
-from vlm3_jax.geometry.camera import Camera
 from vlm3_jax.geometry.covisibility import Tolerance
 
 TEST = (1, 4, 9, 10, 11, 12, 13, 15, 23, 24, 29, 32, 33, 34, 48, 49, 62, 75, 77, 110, 114, 118)
@@ -74,8 +74,8 @@ def _view(raw: Path, scan: str, frame: str) -> View:
     w2c, k = read_cam(raw / "Cameras" / f"{number:08d}_cam.txt")
     # The image's size is what the camera's numbers are of; a depth map of another size is bad.
     height, width = decode(image, str(path)).shape[:2]
-    camera = Camera(k[0, 0], k[1, 1], k[0, 2], k[1, 2], width, height)
     name = f"{scan}/{frame}"
+    camera = camera_of_matrix(k, width, height, name)
     return View(frame, image, posed_depth(depth, camera, _inverse(w2c, name), name))
 
 

@@ -1,10 +1,9 @@
-"""Depth maps and masks of the WAI format."""
+"""Depth maps of the WAI format."""
 
 from pathlib import Path
 
 import numpy as np
 import OpenEXR
-from PIL import Image
 
 from vlm3_jax.errors import BadInput
 
@@ -20,18 +19,6 @@ def read_exr(path: Path) -> np.ndarray:
     if len(channels) != 1 or channels[0].ndim != 2:
         raise BadInput(f"{path} has {len(channels)} channels instead of 1; convert it anew.")
     return channels[0].astype(np.float32)
-
-
-def read_mask(path: Path) -> np.ndarray:
-    """Reads a mask, bool [H, W]: where it is not 0."""
-    try:
-        with Image.open(path) as image:
-            mask = np.asarray(image)
-    except (SyntaxError, ValueError) as error:
-        raise BadInput(f"{path} does not decode ({error}); fetch it anew.") from error
-    if mask.ndim != 2:
-        raise BadInput(f"{path} is a picture in colours, not a mask; fetch it anew.")
-    return mask != 0
 
 
 def nearest(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

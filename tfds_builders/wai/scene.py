@@ -10,7 +10,8 @@ import numpy as np
 from tfds_builders import checks
 from tfds_builders.pairs import View
 from tfds_builders.posed_scenes import posed_depth, without_infinite
-from tfds_builders.wai.files import nearest, read_exr, read_mask
+from tfds_builders.raw_files import read_mask
+from tfds_builders.wai.files import nearest, read_exr
 from tfds_builders.wai.recipes import MVSANYWHERE_CONFIDENCE, Recipe
 from vlm3_jax.data.records import SCALE_TYPES
 from vlm3_jax.errors import BadInput
