@@ -7,6 +7,7 @@ that VLM3 names can be drawn.
 
 from dataclasses import dataclass, field
 
+from tfds_builders import tartanair
 from vlm3_jax.geometry.covisibility import GROUND_TRUTH, MOGE, MULTI_VIEW_STEREO, Tolerance
 
 MVSANYWHERE_CONFIDENCE = 0.25
@@ -105,10 +106,8 @@ RECIPES = {
     "tav2_wb": Recipe(
         "TartanAir v2, wide baseline",
         max_pairs=20_000,
-        validation=frozenset({"EndofTheWorld", "HongKong", "WesternDesertTown"}),
-        test=frozenset(
-            {"DesertGasStation", "OldScandinavia", "PolarSciFi", "Sewerage", "Supermarket"}
-        ),
+        validation=tartanair.VALIDATION,
+        test=tartanair.TEST,
     ),
     "unrealstereo4k": Recipe("UnrealStereo4K", drop_far=True, max_pairs=35_000),
     "mvs_synth": Recipe("MVS-Synth", drop_far=True, max_pairs=2000),
