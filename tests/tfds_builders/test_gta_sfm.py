@@ -99,7 +99,7 @@ def test_a_bad_flight_is_named_and_costs_itself(tmp_path, content):
     raw = write_raw(tmp_path / "raw")
     (raw / "train" / "bad.hdf5").write_bytes(content)
     builder = Builder(config="w2c", data_dir=tmp_path / "out")
-    made = pair_sets.built(builder, raw, "train", max_bad="500")
+    made = pair_sets.built(builder, raw, "train", max_bad="1")
     (line,) = pair_sets.bad_lines(builder)
     assert line["key"] == "bad" and "bad.hdf5" in line["reason"]
     assert len(made) >= 5

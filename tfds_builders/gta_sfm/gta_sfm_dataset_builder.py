@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -50,7 +51,7 @@ class Builder(base.Builder):
             checks.needed(raw, "train/*.hdf5", builder="gta_sfm")
         splits: dict[str, list[Item]] = {}
         for path in sorted([*raw.glob("train/*.hdf5"), *raw.glob("test/*.hdf5")]):
-            item = Item(path.stem, f"{path.parent.name}/{path.name}", _CHOICE.max_pairs)
+            item = Item(path.stem, f"{path.parent.name}/{path.name}", _expected(path))
             splits.setdefault(path.parent.name, []).append(item)
         return splits
 
@@ -65,6 +66,14 @@ class Builder(base.Builder):
         places = np.linspace(0, len(frames) - 1, min(len(frames), _MAX_VIEWS)).astype(int)
         names = {"dataset": "gta_sfm", "scene": item.key, "scale_type": "metric"}
         yield from computed_pairs([frames[i] for i in places], load, _CHOICE, names)
+
+
+def _expected(path: Path) -> int:
+    """How many pairs a flight may have; 1 for one that cannot be read, which is found bad later."""
+    with suppress(OSError), h5py.File(path) as file:
+        views = min(len(file) // 4, _MAX_VIEWS)
+        return max(1, min(_CHOICE.max_pairs, views * (views - 1) // 2))
+    return 1
 
 
 def _view(path: Path, is_w2c: bool, frame: int) -> View:
