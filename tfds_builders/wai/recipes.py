@@ -8,7 +8,7 @@ that VLM3 names can be drawn.
 from dataclasses import dataclass, field
 
 from tfds_builders import tartanair
-from vlm3_jax.geometry.covisibility import GROUND_TRUTH, MOGE, MULTI_VIEW_STEREO, Tolerance
+from vlm3_jax.geometry.covisibility import GROUND_TRUTH, MULTI_VIEW_STEREO, Tolerance
 
 MVSANYWHERE_CONFIDENCE = 0.25
 _SQUARE = (224, 224)
@@ -115,7 +115,6 @@ RECIPES = {
         "Spring",
         masks=(_MOGE,),
         skies=("skymask",),
-        tolerance=MOGE,
         validation=frozenset({"0013", "0023", "0037"}),
     ),
     "eth3d": Recipe("ETH3D", size=_SQUARE, threshold=0.025, only_test=True),
