@@ -53,9 +53,10 @@ def draw_pixels(valid: np.ndarray, key: str, margin: int = 0, count: int = POINT
         BadInput: the mask has none that is `margin` away from the border.
     """
     height, width = valid.shape
-    rows, columns = np.nonzero(valid[margin : height - margin, margin : width - margin])
-    if not len(rows):
+    inner = valid[margin : height - margin, margin : width - margin]
+    places = np.flatnonzero(inner)
+    if not len(places):
         raise BadInput(f"{key} has no usable pixel {margin} pixels from the border; leave it out.")
-    seed = hashlib.sha256(key.encode()).digest()
-    chosen = np.random.default_rng(list(seed)).permutation(len(rows))[:count]
-    return np.stack([columns[chosen], rows[chosen]], axis=-1) + margin
+    rng = np.random.default_rng(list(hashlib.sha256(key.encode()).digest()))
+    chosen = rng.choice(places, min(count, len(places)), replace=False)
+    return np.stack([chosen % inner.shape[1], chosen // inner.shape[1]], axis=-1) + margin

@@ -56,6 +56,12 @@ def read_numbers(path: Path, count: int) -> list[float]:
     return numbers
 
 
+def image_size(image: bytes) -> tuple[int, int]:
+    """Width and height of an image file that decodes (see `checks.read_image`)."""
+    with Image.open(io.BytesIO(image)) as opened:
+        return opened.size
+
+
 def _read_grey(path: Path) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(path.read_bytes())) as image:

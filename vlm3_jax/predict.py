@@ -3,6 +3,11 @@ r"""Asks a model about images.
     python -m vlm3_jax.predict --checkpoint=CKPT --task=depth --image=A.png --fx=FX \
         --points="x,y x,y" --out=DIR
     python -m vlm3_jax.predict --checkpoint=CKPT --task=depth --image=A.jpg --stride=8 --out=DIR
+    python -m vlm3_jax.predict --checkpoint=CKPT --task=correspondence --image=A.png \
+        --image=B.png --points="x,y x,y" --out=DIR
+    python -m vlm3_jax.predict --checkpoint=CKPT --task=pose --image=A.png --image=B.png --fx=FX
+    python -m vlm3_jax.predict --checkpoint=CKPT --task=objects --image=A.png --fx=FX \
+        --boxes="x1,y1,x2,y2 x1,y1,x2,y2" --prompt="How far apart are Region [0] and Region [1]?"
     python -m vlm3_jax.predict --checkpoint=CKPT --task=chat --image=A.png --prompt="..."
 
 Prints one JSON object on standard output; with --out, DIR/prediction.json holds it too. After
@@ -18,6 +23,15 @@ Prints one JSON object on standard output; with --out, DIR/prediction.json holds
 and each cell of the map is stride x stride pixels, asked about at its middle (`grid` in
 prediction.json). Of a folder of images each gets its own folder in DIR. The camera comes from
 --fx, --fov or --cameras, else from the photo's EXIF; `camera_source` says from where.
+
+--task=correspondence finds pixels of the first image (x1, y1) in the second (x2, y2; null where the
+answer holds none); DIR/prediction.png joins them by lines. --task=pose states how the camera moved
+from the first image to the second, on axes x right, y down, z forward: `rotation` takes camera-2
+vectors into camera 1, `translation_metres` is camera 2's centre in camera 1's frame. It and
+`distance_metres` are in metres only where the checkpoint was trained on metric poses.
+--task=objects asks about boxes, which the prompt names as Region [i], counted from 0; `metres` and
+`clock_hour` are the length and the direction in the answer, if it states one. Its camera may be
+unknown; then the image is shown as it is.
 """
 
 import json
@@ -28,24 +42,35 @@ from absl import flags
 
 from vlm3_jax import cli
 from vlm3_jax.errors import BadInput
-from vlm3_jax.files import check_folder, json_bytes, write_whole
-from vlm3_jax.prediction import depth_command
+from vlm3_jax.files import check_folder
+from vlm3_jax.prediction import (
+    chat_command,
+    correspondence_command,
+    depth_command,
+    objects_command,
+    pose_command,
+)
+from vlm3_jax.prediction.chat_command import ChatRequest
+from vlm3_jax.prediction.correspondence_command import CorrespondenceRequest
 from vlm3_jax.prediction.depth_request import DepthRequest
-from vlm3_jax.prediction.depth_results import PREDICTION
-from vlm3_jax.prediction.intrinsics import CameraOptions, camera_finder
+from vlm3_jax.prediction.intrinsics import CameraOptions
+from vlm3_jax.prediction.objects_command import ObjectsRequest
 from vlm3_jax.prediction.points import PointOptions
-from vlm3_jax.prediction.predictor import Predictor, read_bytes, read_image
+from vlm3_jax.prediction.pose_command import PoseRequest
+from vlm3_jax.prediction.shown import FOCAL, LONGER_SIDE, POSE_FOCAL
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
     "checkpoint", None, "Hugging Face folder, hub id, or folder of train or convert."
 )
-flags.DEFINE_enum("task", None, ["depth", "chat"], "What to ask.")
+flags.DEFINE_enum(
+    "task", None, ["depth", "correspondence", "pose", "objects", "chat"], "What to ask."
+)
 flags.DEFINE_multi_string(
     "image",
     [],
-    "An image file; for --task=depth also a folder of images; --task=chat takes any number of"
-    " files.",
+    "An image file; for --task=depth also a folder of images; --task=correspondence and pose take"
+    " two files, --task=chat any number.",
 )
 flags.DEFINE_float("fx", None, "Focal length along x, in pixels of the image.")
 flags.DEFINE_float("fy", None, "Focal length along y; that along x by default.")
@@ -63,9 +88,18 @@ flags.DEFINE_string(
     " instead of --fx.",
 )
 flags.DEFINE_float(
-    "focal", 1000.0, "Focal length in pixels that images with a camera are resized to."
+    "focal",
+    None,
+    "Focal length in pixels that images with a camera are resized to; 1000 by default, 750 for"
+    " --task=pose.",
 )
-flags.DEFINE_string("points", None, 'Pixels "x,y x,y ..." of the image, for --task=depth.')
+flags.DEFINE_integer(
+    "longer_side",
+    None,
+    "Pixels that the longer side of both images is resized to, for --task=correspondence; 1024 by"
+    " default.",
+)
+flags.DEFINE_string("points", None, 'Pixels "x,y x,y ..." of the (first) image.')
 flags.DEFINE_string("points_file", None, "File with x and y of a pixel a line.")
 flags.DEFINE_integer("stride", None, "A map of every so many pixels, across and down.")
 flags.DEFINE_integer("num_points", None, "A map of about so many points.")
@@ -79,7 +113,10 @@ flags.DEFINE_enum(
     "What the model was taught to say: distance from the camera's centre (as most of VLM3's data),"
     " or depth along its axis; euclid by default. Only points.ply depends on it.",
 )
-flags.DEFINE_string("prompt", None, "What to say, for --task=chat.")
+flags.DEFINE_string(
+    "boxes", None, 'Boxes "x1,y1,x2,y2 ..." in pixels of the image, for --task=objects.'
+)
+flags.DEFINE_string("prompt", None, "What to say, for --task=chat and objects.")
 flags.DEFINE_integer("max_new_tokens", 128, "Longest answer.")
 flags.DEFINE_enum(
     "dtype",
@@ -91,86 +128,120 @@ flags.DEFINE_string("out", None, "Folder for the results.")
 flags.mark_flags_as_required(["checkpoint", "task"])
 
 _CAMERA = ("fx", "fy", "cx", "cy", "fov", "cameras")
-_POINTS = ("points", "points_file", "stride", "num_points", "mask")
+_MAPS = ("stride", "num_points", "mask")
+_POINTS = ("points", "points_file", *_MAPS)
+# What means nothing to a task.
+_FOREIGN = {
+    "depth": ("longer_side", "boxes", "prompt"),
+    "correspondence": (*_CAMERA, "focal", *_MAPS, "depth_kind", "boxes", "prompt"),
+    "pose": (*_POINTS, "depth_kind", "longer_side", "boxes", "prompt"),
+    "objects": (*_POINTS, "depth_kind", "longer_side"),
+    "chat": (*_POINTS, "depth_kind", "longer_side", "boxes"),
+}
 
 
 def main() -> int:
     """Runs the command: everything given is checked before the weights are read."""
     if FLAGS.out:
         check_folder(FLAGS.out, "--out")
-    return {"depth": _depth, "chat": _chat}[FLAGS.task]()
-
-
-def _depth() -> int:
-    _refuse("prompt")
-    if len(FLAGS.image) != 1:
-        raise BadInput(f"--task=depth takes one --image, but {len(FLAGS.image)} are given.")
-    request = DepthRequest(
-        checkpoint=FLAGS.checkpoint,
-        image=Path(FLAGS.image[0]),
-        camera=CameraOptions(**_values(_CAMERA)),
-        points=PointOptions(**_values(_POINTS)),
-        kind=FLAGS.depth_kind or "euclid",
-        focal=FLAGS.focal,
-        dtype=FLAGS.dtype,
-        max_new_tokens=FLAGS.max_new_tokens,
-        out=Path(FLAGS.out) if FLAGS.out else None,
-    )
-    result, status = depth_command.run(request)
-    _print(result)
+    for name in _FOREIGN[FLAGS.task]:
+        if FLAGS[name].value is not None:
+            raise BadInput(f"--{name} means nothing to --task={FLAGS.task}: leave it out.")
+    result, status = _TASKS[FLAGS.task]()
+    print(json.dumps(result, ensure_ascii=False), flush=True)
     return status
 
 
-def _chat() -> int:
-    _refuse(*_POINTS, "depth_kind")
-    if not FLAGS.prompt:
-        raise BadInput('--task=chat needs something to say: give --prompt="...".')
-    options = CameraOptions(**_values(_CAMERA))
-    if options.given and not FLAGS.image:
-        raise BadInput("a camera is given without an --image.")
-    images = [read_image(name) for name in FLAGS.image]
-    cameras = []
-    if options.given:
-        find = camera_finder(options)
-        for name, image in zip(FLAGS.image, images, strict=True):
-            height, width = image.shape[:2]
-            cameras.append(find(Path(name), read_bytes(name), width, height).camera)
-
-    predictor = Predictor.from_pretrained(
-        FLAGS.checkpoint,
-        focal=FLAGS.focal,
-        dtype=FLAGS.dtype,
-        questions=1,
-        max_new_tokens=FLAGS.max_new_tokens,
+def _depth() -> tuple[dict[str, Any], int]:
+    (image,) = _images(1)
+    request = DepthRequest(
+        image=image,
+        camera=CameraOptions(**_values(_CAMERA)),
+        points=PointOptions(**_values(_POINTS)),
+        kind=FLAGS.depth_kind or "euclid",
+        focal=_focal(FOCAL),
+        **_model(),
     )
-    said = predictor.chat(images, FLAGS.prompt, cameras)
-    result = {
-        "task": "chat",
-        "checkpoint": FLAGS.checkpoint,
-        "images": FLAGS.image,
-        "prompt": FLAGS.prompt,
-        "text": said.text,
-        "token_ids": said.token_ids,
-        "finished": said.finished,
-    }
-    if FLAGS.out:
-        write_whole(Path(FLAGS.out) / PREDICTION, json_bytes(result))
-    _print(result)
-    return 0
+    return depth_command.run(request)
+
+
+def _correspondence() -> tuple[dict[str, Any], int]:
+    request = CorrespondenceRequest(
+        images=_images(2),
+        points=PointOptions(**_values(("points", "points_file"))),
+        longer_side=LONGER_SIDE if FLAGS.longer_side is None else FLAGS.longer_side,
+        **_model(),
+    )
+    return correspondence_command.run(request), 0
+
+
+def _pose() -> tuple[dict[str, Any], int]:
+    request = PoseRequest(
+        images=_images(2),
+        camera=CameraOptions(**_values(_CAMERA)),
+        focal=_focal(POSE_FOCAL),
+        **_model(),
+    )
+    return pose_command.run(request), 0
+
+
+def _objects() -> tuple[dict[str, Any], int]:
+    (image,) = _images(1)
+    request = ObjectsRequest(
+        image=image,
+        camera=CameraOptions(**_values(_CAMERA)),
+        focal=_focal(FOCAL),
+        boxes=_needed("boxes", "boxes to ask about", "x1,y1,x2,y2 x1,y1,x2,y2"),
+        question=_needed("prompt", "a question", "How wide is Region [0]?"),
+        **_model(),
+    )
+    return objects_command.run(request), 0
+
+
+def _chat() -> tuple[dict[str, Any], int]:
+    request = ChatRequest(
+        images=tuple(map(Path, FLAGS.image)),
+        camera=CameraOptions(**_values(_CAMERA)),
+        focal=_focal(FOCAL),
+        prompt=_needed("prompt", "something to say", "..."),
+        **_model(),
+    )
+    return chat_command.run(request), 0
+
+
+_TASKS = {
+    "depth": _depth,
+    "correspondence": _correspondence,
+    "pose": _pose,
+    "objects": _objects,
+    "chat": _chat,
+}
+
+
+def _images(number: int) -> tuple[Path, ...]:
+    if len(FLAGS.image) != number:
+        wanted = {1: "one --image", 2: "two, --image=A --image=B"}[number]
+        raise BadInput(f"--task={FLAGS.task} takes {wanted}, but {len(FLAGS.image)} are given.")
+    return tuple(map(Path, FLAGS.image))
+
+
+def _model() -> dict[str, Any]:
+    out = Path(FLAGS.out) if FLAGS.out else None
+    return _values(("checkpoint", "dtype", "max_new_tokens")) | {"out": out}
+
+
+def _focal(default: float) -> float:
+    return default if FLAGS.focal is None else FLAGS.focal
+
+
+def _needed(name: str, what: str, form: str) -> str:
+    if not FLAGS[name].value:
+        raise BadInput(f'--task={FLAGS.task} needs {what}: give --{name}="{form}".')
+    return FLAGS[name].value
 
 
 def _values(names: tuple[str, ...]) -> dict[str, Any]:
     return {name: FLAGS[name].value for name in names}
-
-
-def _refuse(*names: str) -> None:
-    for name in names:
-        if FLAGS[name].value is not None:
-            raise BadInput(f"--{name} means nothing to --task={FLAGS.task}: leave it out.")
-
-
-def _print(result: dict[str, Any]) -> None:
-    print(json.dumps(result, ensure_ascii=False), flush=True)
 
 
 if __name__ == "__main__":

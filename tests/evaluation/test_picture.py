@@ -84,6 +84,15 @@ def test_matches_join_the_images():
     assert picture[350, 500].tolist() == [0, 0, 0]
 
 
-def test_absurd_answers_can_be_drawn():
+def test_matches_without_labels():
+    image = np.full((300, 300, 3), 90, np.uint8)
+    picture = np.asarray(draw_matches(image, image, [(100, 100), (50, 250)], [(100, 100), None]))
+    assert picture[100, 250].tolist() == picture[100, 400].tolist() == [255, 64, 64]
+    assert not (picture == [64, 220, 96]).all(axis=-1).any()
+    assert picture[250, 50].tolist() == [64, 160, 255]
+
+
+@pytest.mark.parametrize("far", [1e6, 1e300])
+def test_absurd_answers_can_be_drawn(far):
     image = np.zeros((64, 64, 3), np.uint8)
-    draw_matches(image, image, [(1, 1)], [(1e6, -1e6)], [(2, 2)])
+    draw_matches(image, image, [(1, 1)], [(far, -far)], [(2, 2)])

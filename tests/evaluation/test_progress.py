@@ -37,3 +37,14 @@ def test_bar_on_a_terminal(monkeypatch, capsys, caplog):
         "\r\x1b[K"
     )
     assert caplog.messages == []
+
+
+def test_items_pass_through(monkeypatch, caplog):
+    clock = iter([0.0, 0.0, 12.0, 20.0, 20.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    caplog.set_level("INFO", logger="absl")
+    assert list(progress.with_progress("ab", 2, "questions")) == ["a", "b"]
+    assert caplog.messages == [
+        "1 of 2 questions, 0.1 questions/s, 12 s left",
+        "2 questions in 20.0 s, 0.1/s",
+    ]

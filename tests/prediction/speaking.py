@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import torch
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
@@ -49,19 +50,39 @@ def write_speaking_hf(folder: Path, phrases: list[str]) -> Path:
     return folder
 
 
-class Oracle:
-    """In a decoder's place: answers a prompt about the point (x, y) of 0..2000 with a depth."""
+class Told:
+    """In a decoder's place: answers a prompt with what it is told to."""
 
-    def __init__(self, encoder: Encoder, depth_of: Callable[[int, int], float | str]):
-        """Args: the depth of a point, or another answer."""
-        self._encoder, self._depth_of = encoder, depth_of
+    def __init__(self, encoder: Encoder, say: Callable[[str], str]):
+        """Args: the answer to a prompt."""
+        self._encoder, self._say = encoder, say
+        self.patches: list[list[int]] = []
+        """Of each image of each group."""
+        self.expected: str | None = None
+
+    def expect(self, answer: tuple[int, ...]) -> None:
+        self.expected = self._encoder.decode(answer)
 
     def answer(self, groups: Iterable[list]) -> Iterator[Answer]:
         for group in groups:
+            if group:
+                self.patches.append(np.bincount(group[0].images.segment_ids)[1:].tolist())
             for prompt in group:
                 asked = self._encoder.decode(prompt.text.tokens.tolist())
-                x, y = re.search(r"coordinates \((\d+), (\d+)\)", asked).groups()
-                said = self._depth_of(int(x), int(y))
-                text = said if isinstance(said, str) else depth.format_answer(said)
+                text = self._say(asked.removeprefix("user\n").removesuffix("\nassistant\n"))
                 tokens = self._encoder.tokenizer(text, add_special_tokens=False).input_ids
-                yield Answer(tuple(tokens), finished=True)
+                yield Answer(tuple(tokens), finished=True, log_probability=0.0)
+
+
+class Oracle(Told):
+    """Answers a prompt about the point (x, y) of 0..2000 with a depth."""
+
+    def __init__(self, encoder: Encoder, depth_of: Callable[[int, int], float | str]):
+        """Args: the depth of a point, or another answer."""
+
+        def say(prompt: str) -> str:
+            x, y = re.search(r"coordinates \((\d+), (\d+)\)", prompt).groups()
+            said = depth_of(int(x), int(y))
+            return said if isinstance(said, str) else depth.format_answer(said)
+
+        super().__init__(encoder, say)

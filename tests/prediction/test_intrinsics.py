@@ -8,7 +8,7 @@ from PIL import ExifTags, Image
 
 from vlm3_jax.errors import BadInput
 from vlm3_jax.geometry.camera import Camera
-from vlm3_jax.prediction.intrinsics import CameraOptions, camera_finder
+from vlm3_jax.prediction.intrinsics import CameraOptions, camera_finder, camera_if_known
 
 
 def photo(**tags) -> bytes:
@@ -52,6 +52,17 @@ def test_nothing_is_guessed():
     message = str(raised.value)
     for way in ("in/a.jpg", "--fx", "--fov", "--cameras", "EXIF"):
         assert way in message
+
+
+def test_a_camera_may_be_unknown():
+    def known(data: bytes, **options):
+        return camera_if_known(CameraOptions(**options), Path("in/a.jpg"), data, 40, 30)
+
+    assert known(photo()) is None
+    for data, options in ((photo(FocalLengthIn35mmFilm=35), {}), (photo(), {"fx": 50.0})):
+        assert known(data, **options) == find(data, **options)
+    with pytest.raises(BadInput, match=r"fx is -1\.0"):
+        known(photo(), fx=-1.0)
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,10 @@ def bad_runs(lively_hf, pictures, tmp_path_factory):
             [*ask_depth, a, *camera, "--points="],
             "--points= holds no points: give them",
         ),
-        "unknown task": ([model, "--task=fly", a], "value should be one of <depth|chat>"),
+        "unknown task": (
+            [model, "--task=fly", a],
+            "value should be one of <depth|correspondence|pose|objects|chat>",
+        ),
         "no task": ([model, a], "Flag --task must have a value"),
         "no prompt": ([model, "--task=chat", a], "give --prompt="),
         "prompt to depth": ([*ask_depth, a, *camera, "--prompt=Hi"], "--prompt means nothing"),

@@ -11,7 +11,7 @@ from vlm3_jax import Predictor
 from vlm3_jax.data.encoder import Encoder
 from vlm3_jax.errors import BadInput
 from vlm3_jax.geometry.camera import Camera
-from vlm3_jax.prediction.predictor import as_camera, read_image
+from vlm3_jax.prediction.images import as_camera, read_image
 
 FX = 100.0
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from tests.tasks.texts import UNREADABLE, nonsense, states
 from vlm3_jax.errors import BadInput
 from vlm3_jax.tasks import correspondence
-from vlm3_jax.tasks.correspondence import ask, format_answer, parse_answer, score
+from vlm3_jax.tasks.correspondence import ask, format_answer, parse_answer, prompts, score, to_pixel
 
 SIZE_1, SIZE_2 = (600, 400), (512, 384)
 MATCHES = np.array([[300.0, 100.0, 128.0, 96.0], [0.0, 399.0, 511.0, 0.0]])
@@ -24,6 +24,20 @@ def test_released_wording():
     # Rounded half to even: 399 of 400 is 997.5, 511 of 512 is 998.05.
     assert "(0, 998)" in second.prompt and second.answer == "(998, 0)"
     assert second.truth == (511 / 512 * 1000, 0.0)
+
+
+def test_points_without_labels_are_asked_about_in_the_same_words():
+    expected = [question.prompt for question in ask(SIZE_1, SIZE_2, MATCHES)]
+    assert prompts(MATCHES[:, :2], *SIZE_1) == expected
+    with pytest.raises(BadInput, match=r"the point \(600, 0\) is outside the image of 600x400"):
+        prompts([(600, 0)], *SIZE_1)
+
+
+def test_positions_become_the_pixels_that_they_name():
+    for question in ask(SIZE_1, SIZE_2, MATCHES):
+        assert to_pixel(question.truth, *SIZE_2) == pytest.approx(question.truth_xy)
+        stated = to_pixel(parse_answer(question.answer), *SIZE_2)
+        assert np.abs(np.subtract(stated, question.truth_xy) / SIZE_2).max() <= 0.0005
 
 
 def test_think_form():

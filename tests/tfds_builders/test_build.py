@@ -24,13 +24,13 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess:
 
 
 def test_the_builders_are_found():
-    assert {"depthlm_jsonl", "synthetic_rooms"} <= set(names())
+    assert names() == sorted(names()) and {"depthlm_jsonl", "synthetic_rooms"} <= set(names())
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("nothing", "no builder 'nothing'; choose one of .*depthlm_jsonl.*, synthetic_rooms"),
+        ("nothing", "no builder 'nothing'; choose one of .*depthlm_jsonl,.* synthetic_rooms"),
         ("../base", "no builder"),
         ("synthetic_rooms/large", "no config 'large'; choose one of views, pairs, quickstart"),
         ("depthlm_jsonl/large", "no config 'large'; it has none"),

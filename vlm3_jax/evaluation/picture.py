@@ -11,6 +11,7 @@ _INK = (255, 255, 255)
 _PAPER = (0, 0, 0)
 # Of boxes and lines, one after the other.
 _COLORS = ((255, 64, 64), (64, 160, 255), (255, 176, 32), (200, 96, 255), (32, 208, 208))
+_FAR = 1e6  # Pixels; what lies beyond cannot be drawn and is not in the picture either way.
 _SMALLEST_SIDE = 480  # Smaller images are enlarged: labels on them could not be read.
 
 
@@ -102,7 +103,7 @@ def draw_matches(
     image_2: np.ndarray,
     points_1: Sequence[tuple[float, float]],
     points_2: Sequence[tuple[float, float] | None],
-    truths_2: Sequence[tuple[float, float]],
+    truths_2: Sequence[tuple[float, float]] | None = None,
 ) -> Image.Image:
     """Puts two images side by side and joins what was said to correspond.
 
@@ -111,7 +112,8 @@ def draw_matches(
         image_2: uint8; a lower image gets a black edge below.
         points_1: pixels of the first image.
         points_2: the answers, pixels of the second image; None where there is none.
-        truths_2: the labels, pixels of the second image: a green dot, joined to the answer.
+        truths_2: the labels, pixels of the second image: a green dot, joined to the answer. None
+            where they are not known.
 
     Returns:
         The picture, enlarged as in `draw_points`.
@@ -121,15 +123,22 @@ def draw_matches(
     both[: len(image_1), :width] = image_1
     both[: len(image_2), width:] = image_2
     canvas = _Canvas(both)
+    if truths_2 is None:
+        truths_2 = [None] * len(points_1)
     for number, (first, second, truth) in enumerate(zip(points_1, points_2, truths_2, strict=True)):
         color = _COLORS[number % len(_COLORS)]
         canvas.dot(*first, color)
-        label = truth[0] + width, truth[1]
+        label = None if truth is None else (truth[0] + width, truth[1])
         if second is not None:
             # An answer may lie outside of the image; its line ends at the picture's edge.
-            answer = second[0] + width, second[1]
+            x, y = np.clip(second, -_FAR, _FAR).tolist()
+            answer = x + width, y
             canvas.draw.line((canvas.place(*first), canvas.place(*answer)), fill=color, width=2)
-            canvas.draw.line((canvas.place(*answer), canvas.place(*label)), fill=_TRUTH, width=2)
+            if label is not None:
+                canvas.draw.line(
+                    (canvas.place(*answer), canvas.place(*label)), fill=_TRUTH, width=2
+                )
             canvas.dot(*answer, color)
-        canvas.dot(*label, _TRUTH)
+        if label is not None:
+            canvas.dot(*label, _TRUTH)
     return canvas.picture

@@ -2,12 +2,15 @@
 
 import sys
 import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from absl import logging
 
 _LOG_SECONDS = 10
 _BAR_SECONDS = 0.2
 _BAR_CELLS = 30
+_Item = TypeVar("_Item")
 
 
 class Progress:
@@ -48,3 +51,15 @@ class Progress:
         parts.append(f"{count / seconds:.1f} {self._counted or self._unit}/s")
         parts.append(f"{seconds / done * (self._total - done):.0f} s left")
         return ", ".join(parts)
+
+
+def with_progress(items: Iterable[_Item], total: int, unit: str) -> Iterator[_Item]:
+    """Hands on `total` items, called `unit`, and tells how far it is and how long it took."""
+    progress, start = Progress(total, unit), time.monotonic()
+    for done, item in enumerate(items, start=1):
+        progress.report(done)
+        if done == total:
+            progress.close()
+            seconds = time.monotonic() - start
+            logging.info("%d %s in %.1f s, %.1f/s", total, unit, seconds, total / seconds)
+        yield item

@@ -1,25 +1,20 @@
 """Depth of an image, or of all images of a folder: from files to files."""
 
-import time
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from absl import logging
 
-from vlm3_jax.data.cameras.exif import is_turned
 from vlm3_jax.data.depth_samples import DepthSampling
-from vlm3_jax.data.images import decode
 from vlm3_jax.errors import BadInput
-from vlm3_jax.evaluation.progress import Progress
+from vlm3_jax.evaluation.progress import with_progress
 from vlm3_jax.prediction import depth_results
 from vlm3_jax.prediction.depth_request import DepthRequest, View
+from vlm3_jax.prediction.images import read_photo
 from vlm3_jax.prediction.intrinsics import CameraFinder, camera_finder
 from vlm3_jax.prediction.points import PointChooser
-from vlm3_jax.prediction.predictor import PointAnswer, Predictor, read_bytes
 
-_QUESTIONS = 100  # At a time, of one image.
 _SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".gif"))
 
 
@@ -37,20 +32,13 @@ def run(request: DepthRequest) -> tuple[dict[str, Any], int]:
         BadInput: the image, or all of a folder's, or an option cannot be used; or there is no room.
     """
     views, skipped = _look_at_all(request)
-    predictor = Predictor.from_pretrained(
-        request.checkpoint,
-        focal=request.focal,
-        dtype=request.dtype,
-        questions=min(_QUESTIONS, max(len(view.selection.points_xy) for view in views)),
-        max_new_tokens=request.max_new_tokens,
-    )
-    answers = _with_progress(
-        predictor.answer_points(view.query() for view in views),
-        total=sum(len(view.selection.points_xy) for view in views),
-    )
+    counts = [len(view.selection.points_xy) for view in views]
+    predictor = request.load(questions=max(counts), focal=request.focal)
+    answers = predictor.answer_points(view.query() for view in views)
+    answers = with_progress(answers, sum(counts), "questions")
     results = []
-    for view in views:
-        said = list(islice(answers, len(view.selection.points_xy)))
+    for view, count in zip(views, counts, strict=True):
+        said = list(islice(answers, count))
         results.append(depth_results.write(request, view, said))
     if not request.image.is_dir():
         return results[0], 0
@@ -109,25 +97,7 @@ def _look(
     find_camera: CameraFinder,
     sampling: DepthSampling,
 ) -> View:
-    data = read_bytes(path)
-    height, width = decode(data, str(path)).shape[:2]
-    known = find_camera(path, data, width, height)
+    photo = read_photo(path)
+    known = find_camera(path, photo.data, *photo.size)
     sampling.unify(known.camera, str(path))
-    if is_turned(data):
-        logging.warning(
-            "%s is shown to the model as it is stored, not as its EXIF orientation says, and points"
-            " are counted so: turn its pixels if it lies on its side (mogrify -auto-orient).",
-            path,
-        )
-    return View(path, out, known, chooser.choose(width, height, str(path)))
-
-
-def _with_progress(answers: Iterator[PointAnswer], total: int) -> Iterator[PointAnswer]:
-    progress, start = Progress(total, "questions"), time.monotonic()
-    for done, answer in enumerate(answers, start=1):
-        progress.report(done)
-        if done == total:
-            progress.close()
-            seconds = time.monotonic() - start
-            logging.info("%d questions in %.1f s, %.1f/s", total, seconds, total / seconds)
-        yield answer
+    return View(path, out, known, chooser.choose(*photo.size, str(path)))

@@ -5,16 +5,17 @@ from pathlib import Path
 from typing import Literal
 
 from vlm3_jax.errors import BadInput
+from vlm3_jax.prediction.images import read_image
 from vlm3_jax.prediction.intrinsics import CameraOptions, KnownCamera
 from vlm3_jax.prediction.points import PointOptions, Selection
-from vlm3_jax.prediction.predictor import PointQuery, read_image
+from vlm3_jax.prediction.predictor import PointQuery
+from vlm3_jax.prediction.request import Request
 
 
-@dataclass(frozen=True)
-class DepthRequest:
+@dataclass(frozen=True, kw_only=True)
+class DepthRequest(Request):
     """What is asked."""
 
-    checkpoint: str
     image: Path
     """An image, or a folder of images."""
     camera: CameraOptions
@@ -23,9 +24,6 @@ class DepthRequest:
     """What the checkpoint was taught to say: distance from the camera's centre, or depth along its
     axis. The numbers stay as they were said; the point cloud depends on it."""
     focal: float
-    dtype: str
-    max_new_tokens: int
-    out: Path | None
 
     def __post_init__(self):
         if self.out is None and self.image.is_dir():

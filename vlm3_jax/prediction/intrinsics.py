@@ -71,6 +71,20 @@ def camera_finder(options: CameraOptions) -> CameraFinder:
     return lambda image, data, *size: _checked(*_from_exif(image, data), image)
 
 
+def camera_if_known(
+    options: CameraOptions, image: Path, data: bytes, width: int, height: int
+) -> KnownCamera | None:
+    """The camera of an image as the options or its EXIF tell it; None where both say nothing.
+
+    Raises:
+        BadInput: they say what can be no camera.
+    """
+    if not options.given:
+        camera, source = exif.read_camera(data)
+        return None if camera is None else _checked(camera, source, image)
+    return camera_finder(options)(image, data, width, height)
+
+
 def _checked(camera: Camera, source: str, image: Path) -> KnownCamera:
     camera.check(str(image))
     return KnownCamera(camera, source)

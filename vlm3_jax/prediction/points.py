@@ -43,8 +43,8 @@ class PointOptions:
         given = [f"--{name}" for name in ways if getattr(self, name) is not None]
         if not given:
             raise BadInput(
-                '--task=depth needs pixels to ask about: give --points="x,y x,y" or --points_file,'
-                " or --stride or --num_points for a map."
+                'the task needs pixels to ask about: give --points="x,y x,y" or --points_file, or,'
+                " for a map of --task=depth, --stride or --num_points."
             )
         if len(given) > 1:
             raise BadInput(f"{' and '.join(given)} each give the points: leave one of them out.")
@@ -68,7 +68,7 @@ class PointChooser:
         self._options = options
         self._points = None
         if options.points is not None:
-            self._points = _parse(options.points.split(), f"--points={options.points}")
+            self._points = parse_numbers(options.points, 2, "--points", "points", "x,y x,y")
         elif options.points_file is not None:
             self._points = _read_points(Path(options.points_file))
         self._mask = None if options.mask is None else _read_mask(Path(options.mask))
@@ -103,14 +103,27 @@ class PointChooser:
         return Selection(pixels[cells], grid, cells)
 
 
-def _parse(pairs: list[str], name: str) -> np.ndarray:
+def parse_numbers(text: str, count: int, flag: str, what: str, form: str) -> np.ndarray:
+    """Reads groups of numbers, float64 [N, count], of which there is at least one.
+
+    Args:
+        text: the groups with white space, their numbers with commas between.
+        count: numbers of a group.
+        flag: where they are from, for the error.
+        what: what they are, for the error.
+        form: how they are written, for the error.
+
+    Raises:
+        BadInput: the text is something else.
+    """
     try:
-        points = [(float(x), float(y)) for x, y in (pair.split(",") for pair in pairs)]
+        groups = [tuple(map(float, group.split(","))) for group in text.split()]
+        numbers = np.array(groups).reshape(len(groups), count)
     except ValueError as error:
-        raise BadInput(f'{name} are no points: give them as "x,y x,y".') from error
-    if not points:
-        raise BadInput(f'{name} holds no points: give them as "x,y x,y".')
-    return np.array(points)
+        raise BadInput(f'{flag}={text} are no {what}: give them as "{form}".') from error
+    if not groups:
+        raise BadInput(f'{flag}={text} holds no {what}: give them as "{form}".')
+    return numbers
 
 
 def _read_points(path: Path) -> np.ndarray:

@@ -6,12 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from vlm3_jax.data.chat import Sample, Turn
-from vlm3_jax.data.depth_samples import DepthSampling
 from vlm3_jax.data.encoder import Encoder
-from vlm3_jax.data.images import decode, resize, to_rgb
 from vlm3_jax.decoding.config import DecodingConfig
 from vlm3_jax.decoding.load import load_decoder, resolve_dtype
 from vlm3_jax.decoding.runner import Answer, Decoder
@@ -19,17 +16,13 @@ from vlm3_jax.errors import BadInput
 from vlm3_jax.geometry.camera import Camera
 from vlm3_jax.geometry.grid import Grid
 from vlm3_jax.parallel.mesh import MeshConfig
-from vlm3_jax.tasks import depth
+from vlm3_jax.prediction.answers import ChatAnswer, Match, ObjectsAnswer, RelativePose
+from vlm3_jax.prediction.images import ImageLike, Intrinsics, as_camera, image_name, read_image
+from vlm3_jax.prediction.shown import FOCAL, LONGER_SIDE, POSE_FOCAL, check_focal, fit, unify
+from vlm3_jax.tasks import correspondence, depth, objects, pose
 
 _MESH = MeshConfig(fsdp=1, tensor=-1)  # All devices work on one image, so it is there soonest.
 _LARGEST_METRES = float(np.finfo(np.float32).max)
-
-ImageLike = str | Path | Image.Image | np.ndarray
-"""A file, a PIL image, or RGB pixels: uint8 [H, W, 3]."""
-
-Intrinsics = Camera | Sequence[float] | np.ndarray
-"""A camera, the numbers `fx, fy, cx, cy`, or the calibration matrix [3, 3]; in pixels of the image,
-whose first one has its centre at (0, 0)."""
 
 
 @dataclass(frozen=True)
@@ -65,30 +58,20 @@ class PointAnswer:
         return self.metres if is_distance else math.nan
 
 
-@dataclass(frozen=True)
-class ChatAnswer:
-    """What the model said."""
-
-    text: str
-    token_ids: tuple[int, ...]
-    finished: bool
-    """See `PointAnswer`."""
-
-
 class Predictor:
     """Asks a model about images."""
 
-    def __init__(self, encoder: Encoder, decoder: Decoder, focal: float = 1000.0):
-        """Args: a checkpoint's parts, and the focal length in pixels that images are resized to."""
+    def __init__(self, encoder: Encoder, decoder: Decoder, focal: float | None = None):
+        """Args: a checkpoint's parts, and the focal length, see `from_pretrained`."""
         self._encoder, self._decoder = encoder, decoder
-        self._sampling = DepthSampling(focal=focal)
+        self._focal = focal
 
     @classmethod
     def from_pretrained(
         cls,
         checkpoint: str | Path,
         *,
-        focal: float = 1000.0,
+        focal: float | None = None,
         dtype: str = "auto",
         questions: int = 100,
         max_new_tokens: int = 128,
@@ -98,7 +81,8 @@ class Predictor:
         Args:
             checkpoint: Hugging Face folder, hub id, or folder that `train` or `convert` wrote.
             focal: focal length in pixels that every image with known intrinsics is resized to; the
-                one that the checkpoint was trained with.
+                one that the checkpoint was trained with. None: those of the released checkpoints,
+                750 for `pose` and 1000 otherwise.
             dtype: type to compute in; `auto` is float32 on a CPU and bfloat16 elsewhere.
             questions: how many are answered at a time.
             max_new_tokens: longest answer; a longer one is cut.
@@ -106,7 +90,8 @@ class Predictor:
         Raises:
             BadInput: the checkpoint or a setting cannot be used.
         """
-        DepthSampling(focal=focal)  # Checked before the weights are read.
+        if focal is not None:
+            check_focal(focal)  # Before the weights are read.
         config = DecodingConfig(images=1, questions=questions, max_new_tokens=max_new_tokens)
         parts = load_decoder(str(checkpoint), resolve_dtype(dtype), _MESH, config)
         return cls(*parts, focal=focal)
@@ -129,11 +114,8 @@ class Predictor:
         pixels = read_image(image)
         height, width = pixels.shape[:2]
         camera = as_camera(intrinsics, width, height)
-        try:
-            points = np.asarray(points, np.float64).reshape(-1, 2)
-        except ValueError as error:
-            raise BadInput(f"points are no pixels (x, y), [N, 2]: {error}.") from error
-        query = PointQuery(pixels, camera, points, _name(image))
+        points = _rows(points, 2, "points are no pixels (x, y)")
+        query = PointQuery(pixels, camera, points, image_name(image))
         answers = self.answer_points([query])
         return np.array([answer.usable_metres for answer in answers], np.float32)
 
@@ -166,9 +148,113 @@ class Predictor:
             BadInput: see `depth`.
         """
         prompts = (self._encoder.encode_prompts(self._sample(query)) for query in queries)
-        self._decoder.expect(self._encoder.encode_answer(depth.format_answer(1.23)))
+        self._expect(depth.format_answer(1.23))
         for answer in self._decoder.answer(group for group in prompts if group):
             yield self._read_point(answer)
+
+    def correspondence(
+        self,
+        image_1: ImageLike,
+        image_2: ImageLike,
+        points: np.ndarray,
+        longer_side: int = LONGER_SIDE,
+    ) -> np.ndarray:
+        """Asks where pixels of the first image lie in the second.
+
+        Args:
+            image_1: where the points are.
+            image_2: where they are looked for.
+            points: pixels (x, y) of the first image, [N, 2].
+            longer_side: pixels that the longer side of both images is resized to.
+
+        Returns:
+            Pixels of the second image as it is given, float64 [N, 2], which answers state in 1/1000
+            of its sides and may lie outside of it; NaN where the model says no position.
+
+        Raises:
+            BadInput: an image, a point or the length cannot be used.
+        """
+        points = _rows(points, 2, "points are no pixels (x, y)")
+        found = self.answer_matches(image_1, image_2, points, longer_side)
+        pixels = [match.xy or (np.nan, np.nan) for match in found]
+        return np.array(pixels, np.float64).reshape(-1, 2)
+
+    def answer_matches(
+        self, image_1: ImageLike, image_2: ImageLike, points: np.ndarray, longer_side: int
+    ) -> Iterator[Match]:
+        """Answers for every point, in order, as they come; see `correspondence`."""
+        pixels_1, pixels_2 = read_image(image_1), read_image(image_2)
+        (height_1, width_1), (height_2, width_2) = pixels_1.shape[:2], pixels_2.shape[:2]
+        prompts = correspondence.prompts(points, width_1, height_1)
+        shown = [
+            fit(pixels, longer_side, image_name(image))
+            for pixels, image in ((pixels_1, image_1), (pixels_2, image_2))
+        ]
+        self._expect(correspondence.format_answer((123, 456)))
+        for said in self._ask(shown, prompts, "the pair of images"):
+            xy = None
+            if (position := correspondence.parse_answer(said.text)) is not None:
+                xy = correspondence.to_pixel(position, width_2, height_2)
+            yield Match(xy if xy and all(map(math.isfinite, xy)) else None, said)
+
+    def pose(
+        self,
+        image_1: ImageLike,
+        image_2: ImageLike,
+        intrinsics_1: Intrinsics,
+        intrinsics_2: Intrinsics,
+    ) -> RelativePose:
+        """Asks how the camera moved from the first image to the second, in all four questions.
+
+        Args:
+            image_1: the reference.
+            image_2: seen after the movement.
+            intrinsics_1: of the first image as it is given.
+            intrinsics_2: of the second.
+
+        Raises:
+            BadInput: an image or its intrinsics cannot be used.
+        """
+        shown = [
+            self._show(image_1, intrinsics_1, POSE_FOCAL),
+            self._show(image_2, intrinsics_2, POSE_FOCAL),
+        ]
+        self._expect(pose.format_yaw_pitch_roll(1.2, 3.4, 5.6))  # The longest of the four.
+        prompts = [pose.RELEASED[kind] for kind in pose.KINDS]
+        answers = self._ask(shown, prompts, "the pair of images")
+        said = dict(zip(pose.KINDS, answers, strict=True))
+        read = {kind: pose.parse_answer(kind, answer.text) for kind, answer in said.items()}
+        return RelativePose(pose.PoseAnswer(**read), said)
+
+    def objects(
+        self,
+        image: ImageLike,
+        boxes: np.ndarray,
+        question: str,
+        intrinsics: Intrinsics | None = None,
+    ) -> ObjectsAnswer:
+        """Asks about objects in boxes.
+
+        Args:
+            image: what is asked about.
+            boxes: left, top, right, bottom in pixels of the image, [N, 4].
+            question: in which every `Region [i]` stands for a box, counted from 0.
+            intrinsics: of the image as it is given; without them it is shown as it is, and lengths
+                in the answer are worth less.
+
+        Raises:
+            BadInput: the image, its intrinsics, a box or the question cannot be used.
+        """
+        pixels = read_image(image)
+        boxes = _rows(boxes, 4, "boxes are none (left, top, right, bottom)")
+        prompt = objects.prompt(question, boxes, pixels.shape[1], pixels.shape[0])
+        (said,) = self._ask([self._show(pixels, intrinsics)], [prompt], image_name(image))
+        return ObjectsAnswer(
+            prompt=prompt,
+            metres=objects.parse_answer("distance_data", said.text),
+            clock_hour=objects.parse_answer("direction", said.text),
+            said=said,
+        )
 
     def chat(
         self, images: Sequence[ImageLike], prompt: str, cameras: Sequence[Camera | None] = ()
@@ -184,91 +270,50 @@ class Predictor:
         Raises:
             BadInput: an image or the prompt cannot be used.
         """
-        shown = []
         cameras = cameras or [None] * len(images)
-        for image, camera in zip(images, cameras, strict=True):
-            pixels = read_image(image)
-            shown.append(pixels if camera is None else self._unify(pixels, camera, _name(image))[1])
-        sample = Sample(tuple(shown), (Turn(prompt),), key="the conversation")
-        (answer,) = self._decoder.answer([self._encoder.encode_prompts(sample)])
-        text = self._encoder.decode(answer.token_ids)
-        return ChatAnswer(text, answer.token_ids, answer.finished)
+        shown = [self._show(i, camera) for i, camera in zip(images, cameras, strict=True)]
+        (said,) = self._ask(shown, [prompt], "the conversation")
+        return said
 
     def _sample(self, query: PointQuery) -> Sample:
-        unified, shown = self._unify(query.image, query.camera, query.name)
+        shown, unified = unify(query.image, query.camera, self._focal_or(FOCAL), query.name)
         prompts = depth.prompts(query.camera, unified, query.points_xy)
         return Sample((shown,), tuple(map(Turn, prompts)), key=query.name)
 
-    def _unify(self, image: np.ndarray, camera: Camera, name: str) -> tuple[Camera, np.ndarray]:
-        unified = self._sampling.unify(camera, name)
-        return unified, resize(image, unified.width, unified.height)
+    def _show(
+        self, image: ImageLike, intrinsics: Intrinsics | None, focal: float = FOCAL
+    ) -> np.ndarray:
+        """The image at the focal length, without intrinsics as it is."""
+        pixels = read_image(image)
+        if intrinsics is None:
+            return pixels
+        camera = as_camera(intrinsics, pixels.shape[1], pixels.shape[0])
+        return unify(pixels, camera, self._focal_or(focal), image_name(image))[0]
+
+    def _focal_or(self, default: float) -> float:
+        return default if self._focal is None else self._focal
+
+    def _ask(
+        self, shown: Sequence[np.ndarray], prompts: Sequence[str], key: str
+    ) -> Iterator[ChatAnswer]:
+        """What the model says to each prompt about the images, called `key` in errors, in order."""
+        sample = Sample(tuple(shown), tuple(map(Turn, prompts)), key)
+        for answer in self._decoder.answer([self._encoder.encode_prompts(sample)]):
+            text = self._encoder.decode(answer.token_ids)
+            yield ChatAnswer(text, answer.token_ids, answer.finished)
+
+    def _expect(self, answer: str) -> None:
+        """Tells the decoder what form the next answers have; its numbers do not matter."""
+        self._decoder.expect(self._encoder.encode_answer(answer))
 
     def _read_point(self, answer: Answer) -> PointAnswer:
         text = self._encoder.decode(answer.token_ids)
         return PointAnswer(depth.parse_answer(text), text, answer.finished)
 
 
-def read_image(image: ImageLike) -> np.ndarray:
-    """RGB pixels, uint8 [H, W, 3], as they are stored: an EXIF orientation is not applied.
-
-    Raises:
-        BadInput: it cannot be read or is no image.
-    """
-    name = _name(image)
-    if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise BadInput(
-                f"{name} is {image.dtype} {list(image.shape)}, but must be uint8 [H, W, 3]."
-            )
-        return image
-    if isinstance(image, Image.Image):
-        try:
-            return to_rgb(image, name)
-        except BadInput:
-            raise
-        except (OSError, ValueError) as error:
-            raise BadInput(f"{name} cannot be used ({error}): give a whole image.") from error
-    return decode(read_bytes(image), name)
-
-
-def read_bytes(path: str | Path) -> bytes:
-    """The bytes of an image file.
-
-    Raises:
-        BadInput: it cannot be read.
-    """
+def _rows(values: np.ndarray, length: int, complaint: str) -> np.ndarray:
+    """Numbers as float64 [N, length]."""
     try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise BadInput(f"the image {path} cannot be read: {error.strerror}.") from error
-
-
-def as_camera(intrinsics: Intrinsics, width: int, height: int) -> Camera:
-    """The camera that intrinsics describe, for an image of this size.
-
-    Raises:
-        BadInput: they describe none, or that of an image of another size.
-    """
-    if isinstance(intrinsics, Camera):
-        camera = intrinsics
-        if (camera.width, camera.height) != (width, height):
-            raise BadInput(
-                f"the intrinsics are those of a {camera.width}x{camera.height} image, but this one"
-                f" is {width}x{height}: rescale them (vlm3_jax.geometry.intrinsics)."
-            )
-    else:
-        values = np.asarray(intrinsics, np.float64)
-        if values.shape == (3, 3):
-            values = values[[0, 1, 0, 1], [0, 1, 2, 2]]
-        if values.shape != (4,):
-            raise BadInput(
-                f"the intrinsics have the shape {list(values.shape)}: give fx, fy, cx, cy, or the"
-                " calibration matrix [3, 3]."
-            )
-        camera = Camera(*values.tolist(), width=width, height=height)
-    camera.check("the intrinsics")
-    return camera
-
-
-def _name(image: ImageLike) -> str:
-    return str(image) if isinstance(image, str | Path) else "the image"
+        return np.asarray(values, np.float64).reshape(-1, length)
+    except ValueError as error:
+        raise BadInput(f"{complaint}, [N, {length}]: {error}.") from error

@@ -75,6 +75,23 @@ class CorrespondenceScore:
     num_unparsed: int
 
 
+def prompts(points_xy: np.ndarray, width: int, height: int) -> list[str]:
+    """Asks where pixels of the first image lie in the second, as the released checkpoint was asked.
+
+    Args:
+        points_xy: pixels of the first image, [N, 2].
+        width: of the first image, as the points refer to it; a resize changes no prompt.
+        height: see `width`.
+
+    Raises:
+        BadInput: a point is outside the image.
+    """
+    points = np.asarray(points_xy, np.float64).reshape(-1, 2)
+    check_points(points, width, height)
+    names = [normalize_point(*xy, width, height, COORDINATE_SCALE) for xy in points.tolist()]
+    return [PROMPT.format(x=x, y=y) for x, y in names]
+
+
 def ask(
     size_1: tuple[int, int],
     size_2: tuple[int, int],
@@ -131,6 +148,11 @@ def parse_answer(text: str) -> tuple[float, float] | None:
         return None
     x, y = found[0]
     return x, y
+
+
+def to_pixel(position: tuple[float, float], width: int, height: int) -> tuple[float, float]:
+    """The pixel at a position, which is in 1/1000 of the sides of an image of this size."""
+    return position[0] / COORDINATE_SCALE * width, position[1] / COORDINATE_SCALE * height
 
 
 def score(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfds_builders.depthlm_jsonl.jsonl import read
+from tfds_builders.depthlm_jsonl.jsonl import parse, places
 from vlm3_jax.data.chat import Sample, Turn
 from vlm3_jax.data.depth_samples import DepthSampling
 from vlm3_jax.data.images import decode, resize
@@ -60,7 +60,7 @@ def _made_up(rng: np.random.Generator, number: int) -> list[View]:
 
 def _read(folder: Path, number: int) -> list[View]:
     files = sorted(folder.glob("*.jsonl"))
-    lines = [(file, line) for file in files for line in read(file)]
+    lines = [(file, parse(file, place)) for file in files for place in places(file)]
     if len(lines) < number:
         raise BadInput(
             f"--images={folder} names {len(lines)} images in {len(files)} *.jsonl files, but"

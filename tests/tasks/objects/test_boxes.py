@@ -1,7 +1,9 @@
+from math import nan
+
 import pytest
 
 from vlm3_jax.errors import BadInput
-from vlm3_jax.tasks.objects import box_text, from_benchmark, name_regions
+from vlm3_jax.tasks.objects import box_text, from_benchmark, name_regions, prompt
 
 # VLM3's published label of a SpatialRGPT-Bench image of 1024x768.
 BOXES = [(0, 30, 668, 767), (6, 292, 233, 432)]
@@ -55,6 +57,27 @@ def test_regions_are_replaced_wherever_they_are_named():
 def test_a_region_that_is_not_there_is_refused(text):
     with pytest.raises(BadInput, match="has 2 boxes"):
         name_regions(text, ("A", "B"))
+
+
+def test_a_question_of_ones_own():
+    asked = prompt("How far is Region [1] from Region [0]?", BOXES, 1024, 768)
+    assert asked == f"How far is {SECOND} from {FIRST}?"
+    assert prompt("Region [0]?", [(0, 0, 1024, 768)], 1024, 768).endswith("(0, 0, 1000, 1000)?")
+
+
+@pytest.mark.parametrize(
+    "box",
+    [(5, 5, 5, 9), (9, 5, 5, 9), (-1, 5, 5, 9), (5, 5, 1025, 9), (5, 5, 9, 769), (5, 5, 9, nan)],
+)
+def test_what_is_no_box_is_refused(box):
+    with pytest.raises(BadInput, match="is no box of the image of 1024x768"):
+        prompt("Region [0]?", [BOXES[0], box], 1024, 768)
+
+
+@pytest.mark.parametrize("text", ["How wide is it?", "How wide is region 0?"])
+def test_a_question_about_no_box_is_refused(text):
+    with pytest.raises(BadInput, match="refers to no box"):
+        prompt(text, BOXES, 1024, 768)
 
 
 def test_an_unknown_category_is_refused():

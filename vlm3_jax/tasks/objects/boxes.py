@@ -15,6 +15,17 @@ _MASK = "<mask>"
 _REGION = re.compile(r"<mask>|[Rr]egion \[([0-9]{1,6})\]")
 
 
+def check_boxes(boxes_xyxy: np.ndarray, width: int, height: int) -> None:
+    """Raises BadInput that names the first of the boxes [N, 4] that is none of an image."""
+    for x1, y1, x2, y2 in np.asarray(boxes_xyxy, np.float64).tolist():
+        if not (0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height):
+            raise BadInput(
+                f"({x1:g}, {y1:g}, {x2:g}, {y2:g}) is no box of the image of {width}x{height}"
+                " pixels: its left, top, right and bottom must lie inside, the first two before the"
+                " last two."
+            )
+
+
 def box_text(box_xyxy: Sequence[float] | np.ndarray, width: int, height: int) -> str:
     """Names a box in 1/1000 of its image's sides.
 
@@ -45,7 +56,8 @@ def name_regions(text: str, names: Sequence[str]) -> str:
         index = next(masks) if match[0] == _MASK else int(match[1])
         if index >= len(names):
             raise BadInput(
-                f"'{text}' refers to region {index}, but has {len(names)} boxes: check its record."
+                f"'{text}' refers to region {index}, but has {len(names)} boxes, counted from 0:"
+                " correct one of them."
             )
         return names[index]
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from vlm3_jax.errors import BadInput
 from vlm3_jax.tasks.objects.answers import parse_answer
-from vlm3_jax.tasks.objects.boxes import box_text, name_regions
+from vlm3_jax.tasks.objects.boxes import box_text, check_boxes, name_regions
 
 # Relations and the group that SpatialRGPT-Bench reports them in.
 GROUPS = {
@@ -53,6 +53,28 @@ class Question:
     None where the rules cannot read a benchmark's answer; only an external judge can then."""
     regions: tuple[str, ...]
     """Names of the boxes in the question, in its order."""
+
+
+def prompt(question: str, boxes_xyxy: np.ndarray, width: int, height: int) -> str:
+    """Puts boxes as text in the place of every `Region [i]` of a question, counted from 0.
+
+    Args:
+        question: what is asked.
+        boxes_xyxy: pixels of the original image, [N, 4].
+        width: of the original image.
+        height: of the original image.
+
+    Raises:
+        BadInput: a box is none of the image, or the question refers to none, or to one that is not
+            there.
+    """
+    check_boxes(boxes_xyxy, width, height)
+    named = name_regions(question, [box_text(box, width, height) for box in boxes_xyxy])
+    if named == question:
+        raise BadInput(
+            f"'{question}' refers to no box: write Region [0] in it where the first box is meant."
+        )
+    return named
 
 
 def from_benchmark(
