@@ -59,6 +59,7 @@ def scene_pairs(
     choice: Choice,
     rng: np.random.Generator,
     names: dict[str, str],
+    part: tuple[int, int] = (0, 1),
 ) -> Iterator[dict[str, Any] | Bad]:
     """Draws pairs of a scene and makes their records.
 
@@ -68,13 +69,16 @@ def scene_pairs(
         choice: which pairs, and how many points.
         rng: seeded by the scene's name, so that the pairs do not depend on the process.
         names: `dataset`, `scene` and `scale_type` of the records.
+        part: which part of the pairs to make, and of how many: large scenes are several items.
 
     Yields:
         Examples of `schema.pair_features`; what of a pair could not be read as `Bad`.
     """
     pairs = sample_pairs(normalise(scores), rng, choice.max_pairs, choice.threshold)
-    for i, j in pairs:
+    for number, (i, j) in enumerate(pairs):
         seeds = rng.integers(2**63, size=2)  # Drawn here, whatever becomes of the pair.
+        if number % part[1] != part[0]:
+            continue
         made = attempt(
             f"{names['scene']}/{i}-{j}", _pair, scores, (i, j), load, choice, seeds, names
         )
