@@ -12,7 +12,8 @@ import jax.numpy as jnp
 
 from vlm3_jax.decoding.attend import attend_branches
 from vlm3_jax.decoding.cache import KeyValues, Sizes
-from vlm3_jax.decoding.programs import State, by_layer, text_rows
+from vlm3_jax.decoding.programs import by_layer, text_rows
+from vlm3_jax.decoding.state import State
 from vlm3_jax.models.attention.kernels import Kernel
 from vlm3_jax.models.execution import Execution
 from vlm3_jax.models.functional import Params, build

@@ -17,7 +17,7 @@ from vlm3_jax.decoding import branching, programs
 from vlm3_jax.decoding.branching import LEVELS, Level, empty_trees
 from vlm3_jax.decoding.cache import Sizes
 from vlm3_jax.decoding.drafting import no_template
-from vlm3_jax.decoding.programs import Questions, State
+from vlm3_jax.decoding.state import Questions, State, empty_state
 from vlm3_jax.models.attention.kernels import choose_kernel
 from vlm3_jax.models.functional import Params
 from vlm3_jax.models.inputs import ImageInputs, TextInputs
@@ -59,7 +59,7 @@ def abstract_state(sizes: Sizes, model: Qwen3VLConfig, mesh: Mesh, cache_dtype: 
         mesh: the devices.
         cache_dtype: type of the kept keys and values.
     """
-    state = jax.eval_shape(lambda: programs.empty_state(model, sizes, cache_dtype))
+    state = jax.eval_shape(lambda: empty_state(model, sizes, cache_dtype))
     cache = _placed(state.cache, _kept(model, mesh))
     return _placed(state, batch_sharding(mesh))._replace(cache=cache)
 

@@ -24,9 +24,9 @@ from vlm3_jax.decoding.compiled import (
     free_bytes,
 )
 from vlm3_jax.decoding.drafting import Template
-from vlm3_jax.decoding.programs import Answers, Questions, State
 from vlm3_jax.decoding.prompts import Prompts
 from vlm3_jax.decoding.slots import Ticket
+from vlm3_jax.decoding.state import Answers, Questions, State
 from vlm3_jax.errors import BadInput
 from vlm3_jax.models.functional import Params, unstack
 from vlm3_jax.models.inputs import ImageInputs, TextInputs

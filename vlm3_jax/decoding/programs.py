@@ -1,7 +1,7 @@
 """The three programs of greedy decoding: prefixes in, questions in, and the loop of answers.
 
-G groups of devices hold I prefixes each, every prefix Q rows, and a row a question and its answer.
-A question's tokens see the prefix's keys and values and those of their own row.
+What is in flight is in the module `state`, with the letters of the shapes. A question's tokens see
+the prefix's keys and values and those of their own row.
 """
 
 from collections.abc import Callable
@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 
 from vlm3_jax.decoding.attend import attend_questions, attend_window, keep_prefix
-from vlm3_jax.decoding.cache import Cache, KeyValues, Sizes
-from vlm3_jax.decoding.drafting import Progress, follow, propose
+from vlm3_jax.decoding.cache import Cache, KeyValues
+from vlm3_jax.decoding.drafting import follow, propose
+from vlm3_jax.decoding.state import Answers, Questions, State
 from vlm3_jax.models.attention.kernels import Kernel, row_attention
 from vlm3_jax.models.execution import Execution
 from vlm3_jax.models.functional import Params, build
@@ -21,55 +22,7 @@ from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
 from vlm3_jax.models.qwen3_vl.model import Qwen3VL
 from vlm3_jax.models.qwen3_vl.text import CachedAttend
 
-
-class Answers(NamedTuple):
-    """What rows have said; N = T + W places a row, of which the first `counts` mean something."""
-
-    tokens: jax.Array
-    """int32 [G, I, Q, N]."""
-    log_probs: jax.Array
-    """float32 [G, I, Q, N]: of each token, after those before it."""
-    counts: jax.Array
-    """int32 [G, I, Q]."""
-    active: jax.Array
-    """bool [G, I, Q]: rows whose answer is not at its end."""
-
-
-class State(NamedTuple):
-    """Everything that is in flight."""
-
-    cache: tuple[Cache, ...]
-    """Of every layer."""
-    prefix_lengths: jax.Array
-    """int32 [G, I]."""
-    lengths: jax.Array
-    """int32 [G, I, Q]: tokens of a row that its cache holds."""
-    positions: jax.Array
-    """int32 [G, I, Q]: M-RoPE position of the next token."""
-    limits: jax.Array
-    """int32 [G, I, Q]: tokens of the longest answer."""
-    answers: Answers
-    progress: Progress
-
-
 _Carry = tuple[State, jax.Array]
-
-
-class Questions(NamedTuple):
-    """F questions a group, for the rows of one of its prefixes."""
-
-    slots: jax.Array
-    """int32 [G]: the prefix; I where there is none."""
-    rows: jax.Array
-    """int32 [G, F]; Q for padding."""
-    tokens: jax.Array
-    """int32 [G, F, L]: what follows the prefix."""
-    positions: jax.Array
-    """int32 [G, F, L, 3]."""
-    lengths: jax.Array
-    """int32 [G, F]."""
-    limits: jax.Array
-    """int32 [G, F]: tokens of the longest answer."""
 
 
 def admit(
@@ -219,28 +172,6 @@ def advance(
         return jax.lax.while_loop(lambda c: is_unfinished(c) & is_wide(c), wide, carry)
 
     return jax.lax.while_loop(is_unfinished, in_turn, start)
-
-
-def empty_state(config: Qwen3VLConfig, sizes: Sizes, dtype: jnp.dtype) -> State:
-    """Nothing in flight."""
-    prefixes = sizes.groups, sizes.images
-    rows = *prefixes, sizes.rows
-    said = *rows, sizes.answer + sizes.window
-    zeros = lambda shape: jnp.zeros(shape, jnp.int32)  # noqa: E731
-    return State(
-        cache=(Cache.zeros(config.text, sizes, dtype),) * config.text.num_hidden_layers,
-        prefix_lengths=zeros(prefixes),
-        lengths=zeros(rows),
-        positions=zeros(rows),
-        limits=zeros(rows),
-        answers=Answers(
-            tokens=zeros(said),
-            log_probs=jnp.zeros(said, jnp.float32),
-            counts=zeros(rows),
-            active=jnp.zeros(rows, bool),
-        ),
-        progress=Progress.zeros(rows),
-    )
 
 
 def by_layer(

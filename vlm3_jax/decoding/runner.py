@@ -14,9 +14,9 @@ from vlm3_jax.decoding.certainty import Tree, ValueMass, first_number
 from vlm3_jax.decoding.config import DecodingConfig
 from vlm3_jax.decoding.drafting import no_template, template_of
 from vlm3_jax.decoding.engine import Engine
-from vlm3_jax.decoding.programs import Answers
 from vlm3_jax.decoding.prompts import Prompts, split
 from vlm3_jax.decoding.slots import Slot, Ticket
+from vlm3_jax.decoding.state import Answers
 from vlm3_jax.models.functional import Params
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
 
