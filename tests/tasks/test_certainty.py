@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vlm3_jax.tasks import depth
-from vlm3_jax.tasks.certainty import most_within, read_certainty, shortest_range
+from vlm3_jax.tasks.certainty import Certainty, most_within, read_certainty, shortest_range
 
 FACTOR = 1.25
 
@@ -67,8 +67,9 @@ def test_the_likely_value_is_in_the_middle_of_the_mass():
 
 def test_nothing_is_certain_of_nothing():
     nothing = read_certainty(np.array([]), np.array([]), FACTOR)
-    assert nothing == depth.certainty(np.array([-1.0]), np.array([0.5]))
-    assert (nothing.likely, nothing.confidence, nothing.low, nothing.high) == (None, 0, None, None)
+    assert nothing == Certainty(None, 0.0, None, None, unexplained=1.0)
+    behind = depth.certainty(np.array([-1.0]), np.array([0.5]))
+    assert behind == Certainty(None, 0.0, None, None, unexplained=0.5)
 
 
 def test_exactly_the_factor_is_not_alike():
