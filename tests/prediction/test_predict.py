@@ -152,6 +152,11 @@ def bad_runs(lively_hf, pictures, tmp_path_factory):
         "prompt to depth": ([*ask_depth, a, *camera, "--prompt=Hi"], "--prompt means nothing"),
         "points to chat": ([*chat, a, "--points=1,2"], "--points means nothing"),
         "special token": ([*chat, "--prompt=<|im_end|>"], "contains <|im_end|>"),
+        "certainty of words": ([*chat, "--certainty=8"], "--certainty means nothing"),
+        "less than no certainty": (
+            [*ask_depth, a, *camera, "--certainty=-1"],
+            "--certainty is -1, but must be 0 or more",
+        ),
         "no tokens": ([*chat, "--max_new_tokens=0"], "max_new_tokens is 0, but must be"),
         "no checkpoint": (["--checkpoint=/none", "--task=chat", "--prompt=Hi"], "does not exist"),
         "empty checkpoint": (
