@@ -32,7 +32,11 @@ def port(config, params, inputs) -> dict[str, np.ndarray]:
         attend = row_attention("reference", segments, questions, causal=True)
         visual = text.Visual(features.deepstack, text_inputs.visual_index)
         hidden, _, layers = model.text(
-            model.embed(text_inputs, features), text_inputs.positions, attend, visual, collect=True
+            model.embed(text_inputs, features),
+            text_inputs.positions,
+            text.without_cache(attend),
+            visual,
+            collect=True,
         )
         found = {f"block.{i}": block for i, block in enumerate(blocks)}
         found |= {f"deepstack.{i}": tap for i, tap in enumerate(features.deepstack)}

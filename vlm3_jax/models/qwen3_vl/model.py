@@ -8,7 +8,14 @@ from vlm3_jax.models.attention.kernels import row_attention
 from vlm3_jax.models.execution import PLAIN, Execution
 from vlm3_jax.models.inputs import ImageInputs, TextInputs
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
-from vlm3_jax.models.qwen3_vl.text import Cache, CachedAttend, LanguageModel, Visual, scatter
+from vlm3_jax.models.qwen3_vl.text import (
+    Cache,
+    CachedAttend,
+    LanguageModel,
+    Visual,
+    scatter,
+    without_cache,
+)
 from vlm3_jax.models.qwen3_vl.vision import VisionTower, VisualFeatures
 from vlm3_jax.parallel.sharding import embed_rows
 
@@ -40,8 +47,7 @@ class Qwen3VL(nnx.Module):
             causal=True,
             max_segment=self.execution.max_sample_tokens,
         )
-        keeping_nothing = lambda q, k, v, layer, cache: (attend(q, k, v), cache)  # noqa: E731
-        return self.hidden(text, features, keeping_nothing)[0]
+        return self.hidden(text, features, without_cache(attend))[0]
 
     def encode_images(self, images: ImageInputs) -> VisualFeatures:
         """Features of the images of every row."""

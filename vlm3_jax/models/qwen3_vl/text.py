@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from vlm3_jax.models import rope
+from vlm3_jax.models.attention.kernels import Attend
 from vlm3_jax.models.execution import Execution
 from vlm3_jax.models.qwen3_vl.config import TextConfig
 from vlm3_jax.models.stack import run_layers, stacked, unrolled
@@ -22,6 +23,11 @@ CachedAttend = Callable[
 ]
 """Query [B, L, H, head_dim], key and value [B, L, K, head_dim], the layer's number, the cache
 -> [B, L, H * head_dim] and the cache."""
+
+
+def without_cache(attend: Attend) -> CachedAttend:
+    """Attention of tokens over their own keys alone."""
+    return lambda query, key, value, layer, cache: (attend(query, key, value), cache)
 
 
 class Visual(NamedTuple):
