@@ -48,7 +48,7 @@ def pair_features() -> dict[str, Any]:
     """Two views of one scene; read as `PairRecord`.
 
     corr: float32 [M, 4], x1, y1, x2, y2 of pixels that show the same surface point; none where
-        there are depth maps to derive them from.
+        they are not known: such a pair can only be asked how the camera moved.
     covisibility: float32 [2], share of view 1's pixels that view 2 sees, and the reverse.
     covisibility_normalised: float32 [2], the mean of both, divided by view 1's score with itself,
         and by view 2's (see `vlm3_jax.geometry.covisibility`).

@@ -48,6 +48,7 @@ from typing import Any
 from absl import flags
 
 from vlm3_jax import cli
+from vlm3_jax.data.shown import FOCAL, LONGER_SIDE, POSE_FOCAL
 from vlm3_jax.errors import BadInput
 from vlm3_jax.files import check_folder
 from vlm3_jax.prediction import (
@@ -64,7 +65,6 @@ from vlm3_jax.prediction.intrinsics import CameraOptions
 from vlm3_jax.prediction.objects_command import ObjectsRequest
 from vlm3_jax.prediction.points import PointOptions
 from vlm3_jax.prediction.pose_command import PoseRequest
-from vlm3_jax.prediction.shown import FOCAL, LONGER_SIDE, POSE_FOCAL
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(

@@ -8,8 +8,8 @@ import orbax.checkpoint as ocp
 import pytest
 
 from tests.data import toy
-from vlm3_jax.data.depth_samples import DepthSampling
 from vlm3_jax.data.pipeline import DataConfig, train_iterator
+from vlm3_jax.data.sampling import DepthSampling
 from vlm3_jax.errors import BadInput
 from vlm3_jax.models.inputs import Batch
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tests.evaluation.records import ScriptedDecoder, make_records
-from vlm3_jax.data.depth_samples import DepthSampling
 from vlm3_jax.data.encoder import Encoder
+from vlm3_jax.data.sampling import DepthSampling
 from vlm3_jax.errors import BadInput
 from vlm3_jax.evaluation.benchmark import predict_depth
 from vlm3_jax.evaluation.config import DatasetConfig, EvalConfig

@@ -13,7 +13,7 @@ from tfds_builders.writing import write_dataset
 from vlm3_jax.data.records import RegionRecord
 from vlm3_jax.data.sources import open_source
 from vlm3_jax.errors import BadInput
-from vlm3_jax.tasks.objects.questions import from_benchmark
+from vlm3_jax.tasks.objects.questions import from_record
 
 BENCH, TRAIN = "SpatialRGPT-Bench_v1.json", "result_10_depth_convs.json"
 BOXES = [[4, 5, 20, 30], [30.5, 10, 60, 40], [10, 2, 40, 47]]
@@ -91,7 +91,7 @@ def test_bench(tmp_path, form):
     np.testing.assert_array_equal(record.boxes_xyxy, BOXES[:2])
     # The task that asks these questions takes them as they are.
     texts = record.questions[0], record.answers[0]
-    question = from_benchmark(record.categories[0], *texts, record.boxes_xyxy, 96, 64)
+    question = from_record(record.categories[0], *texts, record.boxes_xyxy, 96, 64)
     assert "(42, 78, 208, 469)" in question.prompt and question.truth == 2.5
     record = records["spatial_rgpt_bench/barn/qualitative_1"]
     np.testing.assert_array_equal(record.boxes_xyxy, [[0, 5, 20, 30], [30, 10, 96, 40]])

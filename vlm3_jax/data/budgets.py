@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vlm3_jax.data.depth_samples import training_sample
 from vlm3_jax.data.encoder import Encoder, Size
 from vlm3_jax.data.packing import FirstFit
 from vlm3_jax.data.pipeline import DataConfig
+from vlm3_jax.data.sampling import training_sample
 from vlm3_jax.data.sources import open_source
 from vlm3_jax.errors import BadInput
 
@@ -47,7 +47,7 @@ def sample_sizes(config: DataConfig, encoder: Encoder, count: int, seed: int) ->
     source = open_source(config.data_dir, config.name, config.split)
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(len(source))[:count]
-    samples = (training_sample(source[index], config.sampling, rng) for index in chosen)
+    samples = (training_sample(config.sampling, source[index], rng) for index in chosen)
     return np.array([encoder.encode(sample, config.questions).size for sample in samples])
 
 

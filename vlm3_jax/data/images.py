@@ -15,6 +15,7 @@ from vlm3_jax.errors import BadInput
 
 MAX_ASPECT_RATIO = 200
 _CHANNELS = 3
+_NO_IMAGE = "does not decode as an image ({error}): give a whole PNG or JPEG file."
 
 
 def decode(data: bytes, name: str) -> np.ndarray:
@@ -41,9 +42,20 @@ def decode(data: bytes, name: str) -> np.ndarray:
     except BadInput:
         raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BadInput(
-            f"{name} does not decode as an image ({error}): give a whole PNG or JPEG file."
-        ) from error
+        raise BadInput(f"{name} {_NO_IMAGE.format(error=error)}") from error
+
+
+def image_size(data: bytes, name: str) -> tuple[int, int]:
+    """Width and height of an image file, which is not decoded.
+
+    Raises:
+        BadInput: the bytes begin no image.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise BadInput(f"{name} {_NO_IMAGE.format(error=error)}") from error
 
 
 def to_rgb(image: Image.Image, name: str) -> np.ndarray:

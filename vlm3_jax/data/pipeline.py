@@ -8,10 +8,10 @@ import numpy as np
 from absl import flags
 
 from vlm3_jax.data.batch import check_reach, check_size, pad
-from vlm3_jax.data.depth_samples import DepthSampling, training_sample
 from vlm3_jax.data.encoder import Encoded, Encoder, QuestionMode, Size
 from vlm3_jax.data.packing import PackIterDataset
 from vlm3_jax.data.records import DepthRecord
+from vlm3_jax.data.sampling import DepthSampling, training_sample
 from vlm3_jax.data.sources import open_source
 from vlm3_jax.errors import BadInput
 
@@ -130,7 +130,7 @@ def train_iterator(
 def _encode(
     record: DepthRecord, rng: np.random.Generator, *, encoder: Encoder, config: DataConfig
 ) -> Encoded:
-    sample = encoder.encode(training_sample(record, config.sampling, rng), config.questions)
+    sample = encoder.encode(training_sample(config.sampling, record, rng), config.questions)
     check_size(sample, config.budget)
     check_reach(sample, config.max_sample_tokens, config.max_image_patches)
     return sample

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vlm3_jax.data.depth_samples import evaluation_sample
 from vlm3_jax.data.encoder import Encoded, Encoder
+from vlm3_jax.data.sampling import evaluation_sample
 from vlm3_jax.data.sources import DepthSource
 from vlm3_jax.decoding.runner import Answer, Decoder
 from vlm3_jax.errors import BadInput
@@ -89,7 +89,7 @@ def _prompts(
         record = source[view]
         shown = source[(view + shift) % len(source)] if shift else record
         rng = np.random.default_rng((config.seed, view))
-        sample, questions = evaluation_sample(record, config.sampling, rng, shown)
+        sample, questions = evaluation_sample(config.sampling, record, rng, shown)
         waiting.extend(_Asked(view, record.key, shown.key, question) for question in questions)
         yield encoder.encode_prompts(sample)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from vlm3_jax.data.depth_samples import DepthSampling
+from vlm3_jax.data.sampling import DepthSampling
 from vlm3_jax.decoding.config import DecodingConfig
 from vlm3_jax.parallel.mesh import MeshConfig
 

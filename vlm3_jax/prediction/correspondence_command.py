@@ -7,13 +7,13 @@ from typing import Any
 
 from absl import logging
 
+from vlm3_jax.data.shown import fit
 from vlm3_jax.evaluation.picture import draw_matches
 from vlm3_jax.evaluation.progress import with_progress
 from vlm3_jax.prediction import results
 from vlm3_jax.prediction.images import read_photo
 from vlm3_jax.prediction.points import PointChooser, PointOptions
 from vlm3_jax.prediction.request import Request
-from vlm3_jax.prediction.shown import fit
 
 
 @dataclass(frozen=True, kw_only=True)

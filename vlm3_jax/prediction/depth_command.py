@@ -6,7 +6,7 @@ from typing import Any
 
 from absl import logging
 
-from vlm3_jax.data.depth_samples import DepthSampling
+from vlm3_jax.data.shown import unified_camera
 from vlm3_jax.errors import BadInput
 from vlm3_jax.evaluation.progress import with_progress
 from vlm3_jax.prediction import depth_results
@@ -55,15 +55,14 @@ def run(request: DepthRequest) -> tuple[dict[str, Any], int]:
 def _look_at_all(request: DepthRequest) -> tuple[list[View], list[dict[str, str]]]:
     """The images that can be asked about, and those of a folder that cannot, with the reasons."""
     chooser, find_camera = PointChooser(request.points), camera_finder(request.camera)
-    sampling = DepthSampling(focal=request.focal)
     if not request.image.is_dir():
-        return [_look(request.image, request.out, chooser, find_camera, sampling)], []
+        return [_look(request.image, request.out, chooser, find_camera, request.focal)], []
     views, skipped = [], []
     paths = _images_of(request.image)
     for path in paths:
         try:
             out = request.out / path.name
-            views.append(_look(path, out, chooser, find_camera, sampling))
+            views.append(_look(path, out, chooser, find_camera, request.focal))
         except BadInput as error:
             logging.warning("skipped: %s", error)
             skipped.append({"image": str(path), "error": str(error)})
@@ -95,9 +94,9 @@ def _look(
     out: Path | None,
     chooser: PointChooser,
     find_camera: CameraFinder,
-    sampling: DepthSampling,
+    focal: float,
 ) -> View:
     photo = read_photo(path)
     known = find_camera(path, photo.data, *photo.size)
-    sampling.unify(known.camera, str(path))
+    unified_camera(known.camera, focal, str(path))
     return View(path, out, known, chooser.choose(*photo.size, str(path)))

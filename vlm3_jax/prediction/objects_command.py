@@ -8,7 +8,7 @@ from typing import Any
 
 from absl import logging
 
-from vlm3_jax.data.depth_samples import DepthSampling
+from vlm3_jax.data.shown import unified_camera
 from vlm3_jax.evaluation.picture import draw_boxes
 from vlm3_jax.prediction import results
 from vlm3_jax.prediction.images import read_photo
@@ -44,7 +44,6 @@ def run(request: ObjectsRequest) -> dict[str, Any]:
     form = "x1,y1,x2,y2 x1,y1,x2,y2"
     boxes = parse_numbers(request.boxes, 4, "--boxes", "boxes", form)
     objects.prompt(request.question, boxes, *photo.size)
-    sampling = DepthSampling(focal=request.focal)
     known = camera_if_known(request.camera, photo.path, photo.data, *photo.size)
     if known is None:
         logging.warning(
@@ -53,7 +52,7 @@ def run(request: ObjectsRequest) -> dict[str, Any]:
             photo.path,
         )
     else:
-        sampling.unify(known.camera, str(photo.path))
+        unified_camera(known.camera, request.focal, str(photo.path))
 
     predictor = request.load(questions=1, focal=request.focal)
     camera, source = known or (None, None)

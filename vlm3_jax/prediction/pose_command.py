@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from vlm3_jax.data.depth_samples import DepthSampling
+from vlm3_jax.data.shown import unified_camera
 from vlm3_jax.errors import BadInput
 from vlm3_jax.prediction import results
 from vlm3_jax.prediction.images import read_photo
@@ -42,10 +42,10 @@ def run(request: PoseRequest) -> dict[str, Any]:
             f"--fx is in pixels of an image, but the images are {sizes}: give --fov or --cameras,"
             " or images of one size."
         )
-    find, sampling = camera_finder(request.camera), DepthSampling(focal=request.focal)
+    find = camera_finder(request.camera)
     known = [find(photo.path, photo.data, *photo.size) for photo in photos]
     for photo, (camera, _) in zip(photos, known, strict=True):
-        sampling.unify(camera, str(photo.path))
+        unified_camera(camera, request.focal, str(photo.path))
 
     predictor = request.load(questions=len(pose.KINDS), focal=request.focal)
     moved = predictor.pose(*(photo.pixels for photo in photos), *(camera for camera, _ in known))

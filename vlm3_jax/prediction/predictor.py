@@ -9,6 +9,7 @@ import numpy as np
 
 from vlm3_jax.data.chat import Sample, Turn
 from vlm3_jax.data.encoder import Encoder
+from vlm3_jax.data.shown import FOCAL, LONGER_SIDE, POSE_FOCAL, check_focal, fit, unify
 from vlm3_jax.decoding.config import DecodingConfig
 from vlm3_jax.decoding.load import load_decoder, resolve_dtype
 from vlm3_jax.decoding.runner import Answer, Decoder
@@ -18,7 +19,6 @@ from vlm3_jax.geometry.grid import Grid
 from vlm3_jax.parallel.mesh import MeshConfig
 from vlm3_jax.prediction.answers import CertainDepth, ChatAnswer, Match, ObjectsAnswer, RelativePose
 from vlm3_jax.prediction.images import ImageLike, Intrinsics, as_camera, image_name, read_image
-from vlm3_jax.prediction.shown import FOCAL, LONGER_SIDE, POSE_FOCAL, check_focal, fit, unify
 from vlm3_jax.tasks import correspondence, depth, objects, pose
 from vlm3_jax.tasks.certainty import Certainty
 

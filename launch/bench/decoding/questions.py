@@ -6,8 +6,8 @@ import numpy as np
 
 from tfds_builders.depthlm_jsonl.jsonl import parse, places
 from vlm3_jax.data.chat import Sample, Turn
-from vlm3_jax.data.depth_samples import DepthSampling
-from vlm3_jax.data.images import decode, resize
+from vlm3_jax.data.images import decode
+from vlm3_jax.data.shown import unify
 from vlm3_jax.errors import BadInput
 from vlm3_jax.geometry.camera import Camera
 from vlm3_jax.tasks import depth
@@ -40,10 +40,10 @@ def draw_samples(
 
 def _ask(view: View, questions: int, focal: float, rng: np.random.Generator) -> Sample:
     name, image, camera = view
-    unified = DepthSampling(focal=focal).unify(camera, name)
+    shown, unified = unify(image, camera, focal, name)
     points = rng.integers(0, (camera.width, camera.height), (questions, 2))
     turns = tuple(Turn(prompt) for prompt in depth.prompts(camera, unified, points))
-    return Sample((resize(image, unified.width, unified.height),), turns, key=name)
+    return Sample((shown,), turns, key=name)
 
 
 def _made_up(rng: np.random.Generator, number: int) -> list[View]:

@@ -3,7 +3,7 @@ from math import nan
 import pytest
 
 from vlm3_jax.errors import BadInput
-from vlm3_jax.tasks.objects import box_text, from_benchmark, name_regions, prompt
+from vlm3_jax.tasks.objects import box_text, from_record, name_regions, prompt
 
 # VLM3's published label of a SpatialRGPT-Bench image of 1024x768.
 BOXES = [(0, 30, 668, 767), (6, 292, 233, 432)]
@@ -20,7 +20,7 @@ def test_boxes_stay_on_the_grid():
 
 
 def test_published_question_and_answer():
-    question = from_benchmark(
+    question = from_record(
         "small_predicate",
         "<image>\n Can you confirm if <mask> is smaller than <mask>?",
         "Incorrect, Region [0] is not smaller in size than Region [1].",
@@ -44,7 +44,7 @@ def test_published_question_and_answer():
     ],
 )
 def test_truths_are_read_from_answers(category, answer, truth):
-    question = from_benchmark(category, "<mask>, <mask>?", answer, BOXES, 1024, 768)
+    question = from_record(category, "<mask>, <mask>?", answer, BOXES, 1024, 768)
     assert question.truth == truth and type(question.truth) is type(truth)
 
 
@@ -82,4 +82,4 @@ def test_a_question_about_no_box_is_refused(text):
 
 def test_an_unknown_category_is_refused():
     with pytest.raises(BadInput, match="radius_data"):
-        from_benchmark("radius_data", "<mask>", "Region [0]", BOXES, 1024, 768)
+        from_record("radius_data", "<mask>", "Region [0]", BOXES, 1024, 768)

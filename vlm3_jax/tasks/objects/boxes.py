@@ -62,3 +62,10 @@ def name_regions(text: str, names: Sequence[str]) -> str:
         return names[index]
 
     return _REGION.sub(name, text)
+
+
+def mentioned_regions(text: str) -> tuple[int, ...]:
+    """Places of the boxes that `<mask>` and `Region [i]` of a text stand for, each once."""
+    masks = iter(range(text.count(_MASK)))
+    places = [int(match[1]) if match[1] else next(masks) for match in _REGION.finditer(text)]
+    return tuple(dict.fromkeys(places))

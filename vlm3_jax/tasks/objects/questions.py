@@ -7,7 +7,12 @@ import numpy as np
 
 from vlm3_jax.errors import BadInput
 from vlm3_jax.tasks.objects.answers import parse_answer
-from vlm3_jax.tasks.objects.boxes import box_text, check_boxes, name_regions
+from vlm3_jax.tasks.objects.boxes import (
+    box_text,
+    check_boxes,
+    mentioned_regions,
+    name_regions,
+)
 
 # Relations and the group that SpatialRGPT-Bench reports them in.
 GROUPS = {
@@ -46,11 +51,12 @@ class Question:
     prompt: str
     answer: str
     category: str
-    """One of `CATEGORIES`."""
+    """One of `CATEGORIES`, or '' where the data name none."""
     truth: bool | int | float | None
     """Whether a predicate holds, the place in `regions` of a choice, metres, or a clock hour.
 
-    None where the rules cannot read a benchmark's answer; only an external judge can then."""
+    None where the rules cannot read a benchmark's answer; only an external judge can then. None too
+    without a category."""
     regions: tuple[str, ...]
     """Names of the boxes in the question, in its order."""
 
@@ -77,7 +83,7 @@ def prompt(question: str, boxes_xyxy: np.ndarray, width: int, height: int) -> st
     return named
 
 
-def from_benchmark(
+def from_record(
     category: str,
     question: str,
     answer: str,
@@ -85,11 +91,13 @@ def from_benchmark(
     width: int,
     height: int,
 ) -> Question:
-    """Reads a record of SpatialRGPT-Bench.
+    """Reads a question of SpatialRGPT's data and of sets of that form.
 
     Args:
-        category: of `qa_info`.
-        question: what the human says, with `<mask>`; an `<image>` line before it is left out.
+        category: one of `CATEGORIES`, or '' where the data name none: the question can be trained
+            on, but not scored.
+        question: what the human says, with `<mask>` or `Region [i]`; an `<image>` line before it is
+            left out.
         answer: what is answered, with `Region [i]`.
         boxes_xyxy: pixels of the original image, [N, 4].
         width: of the original image.
@@ -98,14 +106,16 @@ def from_benchmark(
     Raises:
         BadInput: the category is unknown, or a text refers to a box that is not there.
     """
-    if category not in CATEGORIES:
+    if category and category not in CATEGORIES:
         raise BadInput(f"'{category}' is no category of SpatialRGPT-Bench: check its record.")
+    question = question.replace("<image>", "").strip()
     names = tuple(box_text(box, width, height) for box in boxes_xyxy)
-    answer = name_regions(answer.strip(), names)
+    prompt, answer = name_regions(question, names), name_regions(answer.strip(), names)
+    regions = tuple(names[place] for place in mentioned_regions(question))
     return Question(
-        prompt=name_regions(question.replace("<image>", "").strip(), names),
+        prompt=prompt,
         answer=answer,
         category=category,
-        truth=parse_answer(category, answer, names),
-        regions=names,
+        truth=parse_answer(category, answer, regions) if category else None,
+        regions=regions,
     )

@@ -6,18 +6,12 @@ import pytest
 from PIL import Image
 
 from tests.data import toy
-from vlm3_jax.data.depth_samples import (
-    DepthSampling,
-    draw_questions,
-    evaluation_sample,
-    shown_image,
-    training_sample,
-)
 from vlm3_jax.data.images import decode
 from vlm3_jax.data.records import DepthRecord
+from vlm3_jax.data.sampling import DepthSampling, evaluation_sample, training_sample
 from vlm3_jax.errors import BadInput
 from vlm3_jax.geometry.camera import Camera
-from vlm3_jax.tasks.depth import parse_answer
+from vlm3_jax.tasks.depth import Question, parse_answer
 
 
 def record(number: int = 0) -> DepthRecord:
@@ -28,6 +22,17 @@ def record(number: int = 0) -> DepthRecord:
 
 def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
+
+
+def shown_image(view: DepthRecord, sampling: DepthSampling) -> np.ndarray:
+    (image,) = sampling.show(view)
+    return image
+
+
+def draw_questions(
+    view: DepthRecord, sampling: DepthSampling, rng: np.random.Generator
+) -> list[Question]:
+    return sampling.ask(view, rng, vary=True)
 
 
 def test_the_image_gets_the_wanted_focal_length():
@@ -79,8 +84,8 @@ def test_questions_name_points_of_the_shown_image_and_keep_their_labels():
 
 def test_a_training_sample_is_answered_and_an_evaluation_sample_is_not():
     view, sampling = record(), DepthSampling(focal=60.0, questions_per_image=3)
-    trained = training_sample(view, sampling, rng())
-    asked, questions = evaluation_sample(view, sampling, rng())
+    trained = training_sample(sampling, view, rng())
+    asked, questions = evaluation_sample(sampling, view, rng())
     assert [turn.prompt for turn in trained.turns] == [turn.prompt for turn in asked.turns]
     assert [turn.answer for turn in trained.turns] == [q.answer for q in questions]
     assert [turn.answer for turn in asked.turns] == [None] * 3
@@ -90,8 +95,8 @@ def test_a_training_sample_is_answered_and_an_evaluation_sample_is_not():
 
 def test_the_control_shows_another_image_and_asks_the_same():
     view, other, sampling = record(0), record(2), DepthSampling(focal=60.0)
-    usual, questions = evaluation_sample(view, sampling, rng())
-    control, same_questions = evaluation_sample(view, sampling, rng(), shown=other)
+    usual, questions = evaluation_sample(sampling, view, rng())
+    control, same_questions = evaluation_sample(sampling, view, rng(), shown=other)
     assert same_questions == questions and control.turns == usual.turns
     np.testing.assert_array_equal(control.images[0], shown_image(other, sampling))
     assert control.images[0].shape != usual.images[0].shape
