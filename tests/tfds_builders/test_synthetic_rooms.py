@@ -1,6 +1,7 @@
 import dataclasses
 import io
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +13,13 @@ from tfds_builders.synthetic_rooms.solids import distance
 from tfds_builders.synthetic_rooms.synthetic_rooms_dataset_builder import Builder, RoomsConfig
 from tfds_builders.writing import write_dataset
 from vlm3_jax.data.depth_maps import decode_depth
+from vlm3_jax.data.records import RegionRecord
+from vlm3_jax.data.sampling import ObjectsSampling
+from vlm3_jax.data.sources import open_source
 from vlm3_jax.geometry.camera import Camera, project, unproject
 from vlm3_jax.geometry.correspondence import correspond, reproject
 from vlm3_jax.geometry.covisibility import PosedDepth, covisibility, normalise
+from vlm3_jax.tasks import objects
 
 
 def tiny(config: str, **changes):
@@ -62,6 +67,31 @@ def test_views_read_back(views_folder):
         assert record["boxes_xyxy"].shape[1:] == (4,)
     names = [name.decode() for record in train for name in record["object_names"]]
     assert names and all(name.split()[1] in ("box", "ball", "cylinder") for name in names)
+
+
+def test_regions_are_asked_about_and_answered(tmp_path):
+    folder = build_tiny("regions", tmp_path)
+    _, _, views = render_scene(tiny("regions"), "train", 0)
+    source = open_source(Path(folder).parents[2], "synthetic_rooms/tiny", "train", RegionRecord)
+    records = {record.key: record for record in source}
+    assert len(records) == len(source) > 4
+    asked = 0
+    for number, view in enumerate(views):
+        record = records.get(f"synthetic_rooms/train_00000/{number:02d}")
+        if record is None:
+            continue
+        np.testing.assert_array_equal(record.boxes_xyxy, view.boxes_xyxy)
+        sampling = ObjectsSampling(questions_per_image=None)
+        for question in sampling.ask(record, np.random.default_rng(0), vary=False):
+            assert question.truth is not None and "Region [" not in question.prompt
+            if question.category == "width_data":
+                names = [objects.box_text(box, 320, 240) for box in view.boxes_xyxy]
+                x1, y1, x2, y2 = view.boxes_xyxy[names.index(question.regions[0])]
+                middle = view.depth[round((y1 + y2) / 2), round((x1 + x2) / 2)]
+                width = (x2 - x1) / view.camera.fx * middle
+                assert question.truth == pytest.approx(width, rel=0.25)
+                asked += 1
+    assert asked
 
 
 def test_points_agree_with_the_depth_map(views_folder):

@@ -1,7 +1,7 @@
 """The records of a scene: drawn, rendered and encoded from its split and number alone."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from tfds_builders.synthetic_rooms.views import (
 from vlm3_jax.data.depth_maps import encode_depth
 from vlm3_jax.geometry.correspondence import correspond, reproject
 from vlm3_jax.geometry.covisibility import PosedDepth, covisibility, normalise, sample_pairs
+from vlm3_jax.tasks import objects
 
 NAME = "synthetic_rooms"
 # Scenes of one split never appear in another: the split is part of a scene's seed.
@@ -36,7 +37,8 @@ class Recipe:
     """What the records of a config are made of.
 
     Attributes:
-        kind: 'views' for single views with the depth of points, 'pairs' for pairs of views.
+        kind: 'views' for single views with the depth of points, 'pairs' for pairs of views,
+            'regions' for single views with questions about boxes.
         furnished: rooms with lamps and textures, or plain ones lit by the camera.
         width: of the images, pixels.
         height: of the images, pixels.
@@ -46,7 +48,7 @@ class Recipe:
         off_centre: most by which the principal point leaves the centre, as a share of the size.
         scenes: number of scenes of each split.
         views: taken of each scene.
-        points: labelled in each view, or looked for in each pair.
+        points: labelled in each view, or looked for in each pair; of regions the most questions.
         lenses: cameras that share the views of a scene.
         max_pairs: most pairs kept of a scene.
     """
@@ -77,6 +79,9 @@ def scene_examples(recipe: Recipe, split: str, index: int) -> list[dict[str, Any
     name = scene_name(split, index)
     if recipe.kind == "views":
         return [_view_example(rng, recipe, view, i, name) for i, view in enumerate(views)]
+    if recipe.kind == "regions":
+        asked = [_region_example(rng, recipe, view, i, name) for i, view in enumerate(views)]
+        return [example for example in asked if example["questions"]]
     return _pair_examples(rng, recipe, scene, views, name)
 
 
@@ -118,6 +123,25 @@ def _view_example(rng, recipe: Recipe, view: View, number: int, name: str) -> di
         "depth_scale": depth_scale,
         "boxes_xyxy": view.boxes_xyxy,
         "object_names": list(view.names),
+    }
+
+
+def _region_example(rng, recipe: Recipe, view: View, number: int, name: str) -> dict[str, Any]:
+    found = objects.lift(view.boxes_xyxy, view.depth, view.camera)
+    named = [thing and replace(thing, name=f"Region [{i}]") for i, thing in enumerate(found)]
+    questions = objects.ask(named, recipe.points, rng)
+    return {
+        "image": _png(view.image),
+        "intrinsics": view.camera.to_array(),
+        "boxes_xyxy": view.boxes_xyxy,
+        "questions": [question.prompt for question in questions],
+        "answers": [question.answer for question in questions],
+        "qa_types": [objects.qa_type(question.category) for question in questions],
+        "categories": [question.category for question in questions],
+        "scale_type": "metric",
+        "dataset": NAME,
+        "scene": name,
+        "frame": f"{number:02d}",
     }
 
 
