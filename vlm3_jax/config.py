@@ -58,13 +58,26 @@ def _add_groups(config: ConfigDict, cls: type) -> None:
                 config[name] = ConfigDict()
             if isinstance(config[name], ConfigDict):
                 _add_groups(config[name], hint)
+        elif (group := _named_group(hint)) and isinstance(config.get(name), ConfigDict):
+            for entry in config[name].values():
+                if isinstance(entry, ConfigDict):
+                    _add_groups(entry, group)
+
+
+def _named_group(hint: Any) -> type | None:
+    """The dataclass X of `dict[str, X]`; None for any other hint."""
+    arguments = typing.get_args(hint)
+    if typing.get_origin(hint) is dict and dataclasses.is_dataclass(arguments[1]):
+        return arguments[1]
+    return None
 
 
 def parse(cls: type[T], config: ConfigDict) -> T:
     """Turns a configuration into `cls`, a frozen dataclass, checking every key and every type.
 
-    Nested dataclasses, `X | None`, `Literal`, `tuple[X, ...]` and `tuple[X, Y]` are understood; an
-    int is accepted for a float and a list for a tuple, but a bool is no int.
+    Nested dataclasses, `dict[str, X]` of dataclasses, `X | None`, `Literal`, `tuple[X, ...]` and
+    `tuple[X, Y]` are understood; an int is accepted for a float and a list for a tuple, but a bool
+    is no int.
 
     Raises:
         BadInput: a key is unknown or missing, a value has another type, or the dataclass itself
@@ -112,6 +125,8 @@ def _parse_value(hint: Any, value: Any, path: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint) and isinstance(value, dict):
         return _parse_dataclass(hint, value, path)
+    if (group := _named_group(hint)) and isinstance(value, dict):
+        return {name: _parse_value(group, item, f"{path}.{name}") for name, item in value.items()}
     if origin in (typing.Union, types.UnionType) and type(None) in arguments:
         if value is None:
             return None
@@ -151,6 +166,8 @@ def _describe(hint: Any) -> str:
     if dataclasses.is_dataclass(hint):
         names = ", ".join(field.name for field in dataclasses.fields(hint))
         return f"a group of settings ({names})"
+    if group := _named_group(hint):
+        return f"named groups, each {_describe(group)}"
     if origin in (typing.Union, types.UnionType):
         return " or ".join("None" if kind is type(None) else _describe(kind) for kind in arguments)
     if origin is Literal:
