@@ -61,6 +61,7 @@ BENCHMARKS = {
     "rooms_depth": _depth("synthetic_rooms/views", "validation"),
     "rooms_correspondence": _correspondence("synthetic_rooms/pairs", "validation"),
     "rooms_pose": _pose("synthetic_rooms/pairs", "validation"),
+    "rooms_objects": _objects("synthetic_rooms/regions", "validation"),
 }
 
 

@@ -1,6 +1,7 @@
 import dataclasses
 import io
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -12,9 +13,12 @@ from tfds_builders.synthetic_rooms.solids import distance
 from tfds_builders.synthetic_rooms.synthetic_rooms_dataset_builder import Builder, RoomsConfig
 from tfds_builders.writing import write_dataset
 from vlm3_jax.data.depth_maps import decode_depth
+from vlm3_jax.data.records import RegionRecord
+from vlm3_jax.data.sampling import ObjectsSampling
 from vlm3_jax.geometry.camera import Camera, project, unproject
 from vlm3_jax.geometry.correspondence import correspond, reproject
 from vlm3_jax.geometry.covisibility import PosedDepth, covisibility, normalise
+from vlm3_jax.tasks.objects import QUANTITATIVE, parse_answer
 
 
 def tiny(config: str, **changes):
@@ -172,3 +176,27 @@ def test_quickstart_records_are_what_a_tiny_model_reads(tmp_path):
         assert Image.open(io.BytesIO(record["image"])).size == (128, 96)
         assert record["intrinsics"].tolist() == [100, 100, 63.5, 47.5, 128, 96]
         assert 10 <= len(record["points_xy"]) <= 20
+
+
+def test_questions_are_about_the_objects_of_a_view(tmp_path):
+    folder = build_tiny("regions", tmp_path)
+    records = [RegionRecord.from_features(r) for r in read_split(folder, "validation")]
+    rng = np.random.default_rng(0)
+    questions = [
+        q
+        for r in records
+        for q in ObjectsSampling(questions_per_image=None).ask(r, rng, vary=False)
+    ]
+    assert len(records) >= 3 and len(questions) >= 30
+    assert all(q.truth is not None and 1 <= len(q.regions) <= 2 for q in questions)
+    assert {q.category in QUANTITATIVE for q in questions} == {True, False}
+    asked = [(r, q) for r in records for q in zip(r.questions, r.answers, strict=True)]
+    widths = [
+        (metres * record.camera.fx / (x2 - x1))
+        for record, (question, answer) in asked
+        if (found := re.match(r"What is the width of Region \[(\d+)\]", question))
+        for metres in [parse_answer("width_data", answer)]
+        for x1, _, x2, _ in [record.boxes_xyxy[int(found[1])]]
+    ]
+    # The depth at which a box has this width is that of something in the room.
+    assert len(widths) >= 3 and all(0.2 < depth < 10 for depth in widths)

@@ -52,6 +52,11 @@ class Builder(base.Builder):
             recipe=dataclasses.replace(_VIEWS, kind="pairs", points=50),
         ),
         RoomsConfig(
+            name="regions",
+            description="Questions about objects in single views of lamp-lit, textured rooms.",
+            recipe=dataclasses.replace(_VIEWS, kind="regions", points=20),
+        ),
+        RoomsConfig(
             name="quickstart",
             description=(
                 "Small views of plain rooms, all of one focal length. The camera carries the only "
@@ -74,15 +79,18 @@ class Builder(base.Builder):
     ]
 
     def features(self) -> dict[str, Any]:
-        """Depth records with more of each view, or pair records."""
-        if self.builder_config.recipe.kind == "pairs":
+        """Depth records with more of each view, pair records, or region records."""
+        kind = self.builder_config.recipe.kind
+        if kind == "pairs":
             return schema.pair_features()
+        if kind == "regions":
+            return schema.region_features()
         return schema.depth_features() | schema.depth_map_features() | _VIEW_FEATURES
 
     def items(self, raw: None) -> dict[str, list[Item]]:
         """One a scene."""
         recipe = self.builder_config.recipe
-        records = recipe.views if recipe.kind == "views" else recipe.max_pairs
+        records = recipe.max_pairs if recipe.kind == "pairs" else recipe.views
         return {
             split: [Item(scene_name(split, i), (split, i), records) for i in range(scenes)]
             for split, scenes in recipe.scenes.items()
