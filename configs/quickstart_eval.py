@@ -4,14 +4,16 @@ from ml_collections import ConfigDict
 
 
 def get_config() -> ConfigDict:
+    rooms = {
+        "task": "depth",
+        "dataset": "synthetic_rooms/quickstart",
+        "split": "validation",
+        "sampling": {"depth": {"focal": 100.0, "questions_per_image": 5}},
+    }
     return ConfigDict(
         {
-            "dataset": {
-                "data_dir": "runs/quickstart/data",
-                "name": "synthetic_rooms/quickstart",
-                "split": "validation",
-            },
-            "sampling": {"focal": 100.0, "questions_per_image": 5},
+            "data_dir": "runs/quickstart/data",
+            "benchmarks": {"rooms": rooms},
             "swap_images": False,
             "decoding": {"images": 16, "questions": 5, "max_new_tokens": 20},
         }

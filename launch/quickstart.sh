@@ -17,7 +17,7 @@ step() { printf '\n== %s\n' "$1" >&2; }
 
 evaluate() { # checkpoint, name, further flags
   python -m vlm3_jax.evaluate --config=configs/quickstart_eval.py --checkpoint="$1" \
-    --workdir="$out/eval/$2" --config.dataset.data_dir="$data" "${@:3}"
+    --workdir="$out/eval/$2" --config.data_dir="$data" "${@:3}"
 }
 
 step "Rendering rooms (synthetic_rooms/quickstart)"

@@ -32,10 +32,7 @@ def main() -> None:
     truths = [line["truth"] for line in predictions]
     constant, _ = best_constant(np.concatenate([record.depth_m for record in train]).tolist())
     blind = score([constant] * len(truths), truths).delta1
-    scores = {
-        case: json.loads((folder / "eval" / case / "results.json").read_text())["metrics"]["delta1"]
-        for case in ("before", "after", "swapped")
-    }
+    scores = {case: _delta1(folder / "eval" / case) for case in ("before", "after", "swapped")}
     picture = _draw(
         folder / "picture.png", predictions, {record.key: record for record in held_out}
     )
@@ -55,6 +52,11 @@ def main() -> None:
         ("weights for transformers", folder / "hf"),
     ):
         print(f"{what:<48} {path}")
+
+
+def _delta1(folder: Path) -> float:
+    results = json.loads((folder / "results.json").read_text())
+    return results["benchmarks"]["rooms"]["metrics"]["delta1"]
 
 
 def _draw(path: Path, predictions: list[dict], records: dict) -> Path:

@@ -1,9 +1,11 @@
-"""Scores a checkpoint on a set of labelled depth points.
+"""Scores a checkpoint on benchmarks, of any task.
 
     python -m vlm3_jax.evaluate --config=configs/eval.py --checkpoint=CKPT --workdir=DIR
+    python -m vlm3_jax.evaluate --config=configs/eval.py:ibims1,eth3d_pose --checkpoint=CKPT ...
 
 Writes DIR/results.json and DIR/predictions.jsonl when all is done, prints a table on standard error
 and the metrics as one JSON line on standard output. Results that DIR holds are never replaced.
+Answers are kept in DIR/answers.jsonl as they come: the same command goes on where it was killed.
 """
 
 import json
@@ -13,11 +15,14 @@ import jax
 from absl import flags, logging
 
 from vlm3_jax import cli, config
-from vlm3_jax.data.sources import open_source
 from vlm3_jax.decoding.load import load_decoder, resolve_dtype
 from vlm3_jax.evaluation import report
-from vlm3_jax.evaluation.benchmark import predict_depth
+from vlm3_jax.evaluation.benchmark import num_records, open_sources, predict
+from vlm3_jax.evaluation.cache import AnswerCache
 from vlm3_jax.evaluation.config import EvalConfig
+from vlm3_jax.evaluation.summary import summarize
+from vlm3_jax.evaluation.tasks import JUDGES
+from vlm3_jax.hub.fingerprint import fingerprint
 from vlm3_jax.parallel import distributed
 
 _CONFIG = config.define_flag(EvalConfig)
@@ -35,24 +40,34 @@ def main() -> None:
     settings = config.parse(EvalConfig, _CONFIG.value)
     distributed.initialize()
     report.check_workdir(_WORKDIR.value)
-    dataset = settings.dataset
-    source = open_source(dataset.data_dir, dataset.name, dataset.split)
+    sources = open_sources(settings)
     dtype = resolve_dtype(settings.dtype)
-    encoder, decoder = load_decoder(_CHECKPOINT.value, dtype, settings.mesh, settings.decoding)
-    predictions = predict_depth(settings, source, encoder, decoder)
+    identity = {
+        "checkpoint": fingerprint(_CHECKPOINT.value),
+        "dtype": dtype,
+        "decoding": config.to_dict(settings.decoding),
+    }
+    cache = AnswerCache(_WORKDIR.value, identity)
+    parts = load_decoder(_CHECKPOINT.value, dtype, settings.mesh, settings.decoding)
+    lines, summaries = [], {}
+    for name, benchmark in settings.benchmarks.items():
+        judge, source = JUDGES[benchmark.task], sources[name]
+        predictions = predict(name, settings, source, judge, *parts, cache)
+        summaries[name] = summarize(benchmark, judge, predictions, num_records(benchmark, source))
+        lines += [report.line(name, settings, prediction) for prediction in predictions]
     if jax.process_index() == 0:
-        results = report.summarize(
-            predictions,
+        results = report.results(
             settings,
-            num_views=len(source),
+            summaries,
             checkpoint=_CHECKPOINT.value,
             dtype=dtype,
             device=jax.devices()[0].device_kind,
         )
-        report.write(_WORKDIR.value, results, predictions)
+        report.write(_WORKDIR.value, results, lines)
         logging.info("wrote %s", _WORKDIR.value)
         print(report.table(results), file=sys.stderr)
-        print(json.dumps(results["metrics"] | results["counts"]), flush=True)
+        told = {name: part["metrics"] | part["counts"] for name, part in summaries.items()}
+        print(json.dumps(told), flush=True)
 
 
 if __name__ == "__main__":

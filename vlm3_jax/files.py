@@ -69,6 +69,37 @@ def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
         os.replace(partial, folder / name)
 
 
+def append(path: Path, values: list[Any], size: int) -> int:
+    """Adds JSON values, one a line, to a file, which is made with its folder.
+
+    Args:
+        path: the file.
+        values: what to add.
+        size: bytes of the file that are good; what follows them was cut off and is overwritten.
+
+    Returns:
+        Its size afterwards.
+
+    Raises:
+        BadInput: there is no room.
+    """
+    data = json_lines(values)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("r+b" if path.exists() else "wb") as file:
+            file.truncate(size)
+            file.seek(size)
+            file.write(data)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise BadInput(
+            f"{path} has no room for another line ({error.strerror}): free some; the same command"
+            " goes on."
+        ) from error
+    return size + len(data)
+
+
 def json_bytes(value: Any) -> bytes:
     """Indented JSON."""
     return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()

@@ -238,6 +238,13 @@ class RegionRecord:
 Record = DepthRecord | PairRecord | RegionRecord
 
 
+def views(record: Record) -> tuple[tuple[bytes, Camera | None], ...]:
+    """The image files of a record, one or two, with their cameras, None where it is not known."""
+    if isinstance(record, PairRecord):
+        return tuple(zip(record.images, record.cameras, strict=True))
+    return ((record.image, record.camera),)
+
+
 def _key(features: Mapping[str, Any]) -> str:
     return "/".join(features[name].decode() for name in ("dataset", "scene", "frame"))
 

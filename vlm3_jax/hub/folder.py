@@ -45,6 +45,18 @@ def assets_dir(ckpt: str | Path) -> Path:
     return folder
 
 
+def weights_dir(ckpt: str | Path) -> Path:
+    """The folder with the parameters of a checkpoint of any kind.
+
+    Of a folder of ours it is that of the latest step.
+
+    Raises:
+        BadInput: see `assets_dir`.
+    """
+    folder = source.find_folder(ckpt, weights=True)
+    return _latest_params(folder / CHECKPOINTS) if _is_native(folder) else folder
+
+
 def load_params(ckpt: str | Path, shardings: Any = None, dtype: Any = None) -> tuple[Path, Params]:
     """Reads the parameters of a checkpoint straight to where they shall live.
 
@@ -91,12 +103,16 @@ def _is_native(folder: Path) -> bool:
     return (folder / CHECKPOINTS).is_dir()
 
 
-def _restore(checkpoints: Path, assets: Path, shardings: Any, dtype: Any) -> Params:
+def _latest_params(checkpoints: Path) -> Path:
     names = ocp.path.step.standard_name_format()
     step = ocp.path.step.latest_step_metadata(checkpoints.absolute(), names)
     if step is None:
         raise BadInput(f"{checkpoints} holds no finished checkpoint: give another folder.")
-    item = step.path / PARAMS
+    return Path(step.path) / PARAMS
+
+
+def _restore(checkpoints: Path, assets: Path, shardings: Any, dtype: Any) -> Params:
+    item = _latest_params(checkpoints)
     try:
         stored = flatten(ocp.StandardCheckpointHandler().metadata(item).tree)
     except (ValueError, OSError) as error:

@@ -56,6 +56,11 @@ def asset_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_file() and _is_asset(path.name))
 
 
+def weight_files(folder: Path) -> list[Path]:
+    """The files of a checkpoint folder that hold its weights."""
+    return sorted(path for path in folder.iterdir() if path.is_file() and _is_weights(path.name))
+
+
 def copy_assets(folder: Path, dst: Path) -> None:
     """Copies the assets of a checkpoint folder and names in the log what it leaves."""
     files = asset_files(folder)

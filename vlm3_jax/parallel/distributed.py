@@ -3,6 +3,8 @@
 import os
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
 
 from vlm3_jax.errors import BadInput
 
@@ -42,6 +44,15 @@ def initialize() -> None:
         for name, count in _PROCESS_COUNTS.items()
     ):
         jax.distributed.initialize()
+
+
+def from_first_process(data: bytes) -> bytes:
+    """What the first process gives, in every process; all of them must call it."""
+    if jax.process_count() == 1:
+        return data
+    size = int(multihost_utils.broadcast_one_to_all(np.int64(len(data))))
+    padded = np.frombuffer(data, np.uint8) if jax.process_index() == 0 else np.zeros(size, np.uint8)
+    return np.asarray(multihost_utils.broadcast_one_to_all(padded), np.uint8).tobytes()
 
 
 def _integer(name: str) -> int:

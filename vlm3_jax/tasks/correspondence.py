@@ -50,6 +50,10 @@ class Question:
     """The pixel that is asked about."""
     truth_xy: tuple[float, float]
     """Its pixel in the other image."""
+    point: tuple[float, float]
+    """The pixel that is asked about in 1/1000 of its image's sides, not rounded."""
+    backward: bool
+    """Whether it is a pixel of the second image."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,8 @@ def ask(
                 truth=truth,
                 point_xy=(x1, y1),
                 truth_xy=(x2, y2),
+                point=(x1 / size_1[0] * COORDINATE_SCALE, y1 / size_1[1] * COORDINATE_SCALE),
+                backward=backward,
             )
         )
     return questions

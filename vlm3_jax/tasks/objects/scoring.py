@@ -58,7 +58,11 @@ class ObjectsScore:
 
 def by_rules(question: Question, text: str) -> Verdict:
     """Judges an answer by rules."""
-    answer = parse_answer(question.category, text, question.regions)
+    return compare(question, parse_answer(question.category, text, question.regions))
+
+
+def compare(question: Question, answer: bool | int | float | None) -> Verdict:
+    """Judges what was read from an answer, None where nothing was."""
     truth = question.truth
     if answer is None or truth is None:
         return Verdict(success=False, parsed=answer is not None)

@@ -15,7 +15,7 @@ from vlm3_jax.geometry.pose import (
 from vlm3_jax.tasks.averages import mean, median
 from vlm3_jax.tasks.pose.wordings import DISTANCE, KINDS
 
-_LIMITS = (5, 10, 30)
+LIMITS = (5, 10, 30)
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def score(
     aucs = {
         name: auc(np.maximum(rotation, direction), limit)
         for suffix, direction in (("", unsigned), ("_signed", signed))
-        for limit in _LIMITS
+        for limit in LIMITS
         for name in [f"auc_{limit}{suffix}"]
     }
     angle_errors = [
