@@ -1,4 +1,7 @@
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import jax.numpy as jnp
 import pytest
@@ -6,6 +9,7 @@ import pytest
 from tests.training.runs import metrics
 from vlm3_jax.errors import BadInput
 from vlm3_jax.training import metrics as training_metrics
+from vlm3_jax.training.boards import Boards
 from vlm3_jax.training.metrics import MetricsLog
 from vlm3_jax.training.workdir import Workdir
 
@@ -27,6 +31,15 @@ def values(**changes: float):
     return {name: jnp.float32(value) for name, value in numbers.items()}
 
 
+@contextmanager
+def open_log(folder: Path, **settings: int) -> Iterator[MetricsLog]:
+    with (
+        Boards(folder, first_step=1) as boards,
+        MetricsLog(Workdir(folder), tasks={"rooms": "depth"}, boards=boards, **settings) as log,
+    ):
+        yield log
+
+
 class Clock:
     """A clock that stands still until it is set."""
 
@@ -41,9 +54,7 @@ def clock(monkeypatch):
 
 def test_rates_are_over_the_steps_since_the_last_line(tmp_path, clock, monkeypatch):
     monkeypatch.setattr(training_metrics, "peak_flops", lambda device: 60e12)
-    with MetricsLog(
-        Workdir(tmp_path), total_steps=5, every=2, first_step=1, tasks={"rooms": "depth"}
-    ) as log:
+    with open_log(tmp_path, total_steps=5, every=2) as log:
         for step in range(1, 6):
             clock.now = step / 4  # A step ends when it is queued; the host takes 0.25 s for each.
             log.add(step, values(loss=step, num_tokens=100.0 * step))
@@ -72,11 +83,24 @@ def test_rates_are_over_the_steps_since_the_last_line(tmp_path, clock, monkeypat
     assert last["step"] == 5
 
 
+def test_what_a_pause_takes_is_no_step_s_time(tmp_path, clock):
+    clock.now = 0.0
+    with open_log(tmp_path, total_steps=2, every=2) as log:
+        clock.now = 1.0
+        log.add(1, values())
+        with log.paused():
+            clock.now = 101.0
+        clock.now = 102.0
+        log.add(2, values())
+        log._pending[1].result()
+        log.flush()
+    (line,) = metrics(tmp_path)
+    assert line["step_time_s"] == pytest.approx(1.0) and line["device_wait_s"] == 0.0
+
+
 @pytest.mark.parametrize("bad", [{"loss": float("nan")}, {"grad_norm": float("inf")}])
 def test_divergence(tmp_path, bad):
-    with MetricsLog(
-        Workdir(tmp_path), total_steps=9, every=1, first_step=1, tasks={"rooms": "depth"}
-    ) as log:
+    with open_log(tmp_path, total_steps=9, every=1) as log:
         log.add(1, values())
         log.add(2, values(**bad))
         with pytest.raises(BadInput, match=r"training diverged at step 2: .*(nan|inf)"):

@@ -81,6 +81,10 @@ class Engine:
         self._programs: Programs | None = None
         self._state: State | None = None
 
+    def load(self, params: Params) -> None:
+        """Goes on with other parameters of the same shapes, types and placement."""
+        self._params = _unstacked(params, self._mesh)
+
     def resize(self, sizes: Sizes) -> None:
         """Makes room; what was in flight is gone.
 

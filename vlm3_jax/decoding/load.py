@@ -7,13 +7,14 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 from absl import logging
+from jax.sharding import Mesh
 
 from vlm3_jax.data.encoder import Encoder
 from vlm3_jax.decoding.config import DecodingConfig
 from vlm3_jax.decoding.runner import Decoder
 from vlm3_jax.errors import BadInput
 from vlm3_jax.hub.folder import assets_dir, load_params
-from vlm3_jax.models.functional import abstract_params
+from vlm3_jax.models.functional import Params, abstract_params
 from vlm3_jax.parallel.mesh import MeshConfig, make_mesh
 from vlm3_jax.parallel.sharding import param_shardings
 
@@ -34,13 +35,31 @@ def load_decoder(
     """
     devices = make_mesh(mesh.replica, mesh.fsdp, mesh.tensor)
     assets = assets_dir(checkpoint)
-    stop_tokens = read_stop_tokens(assets)
     encoder = Encoder.from_folder(assets)
     shardings = param_shardings(abstract_params(encoder.config), devices)
     _, params = load_params(checkpoint, shardings, jnp.dtype(dtype))
     logging.info("loaded %s in %s on %d devices", checkpoint, dtype, devices.size)
+    return encoder, make_decoder(encoder, params, assets, devices, config)
+
+
+def make_decoder(
+    encoder: Encoder, params: Params, assets: str | Path, mesh: Mesh, config: DecodingConfig
+) -> Decoder:
+    """Makes a decoder of parameters that lie on a mesh, in the type to compute in.
+
+    Args:
+        encoder: of the same checkpoint.
+        params: the parameters.
+        assets: folder of the checkpoint's configuration files.
+        mesh: where the parameters lie.
+        config: batch and longest answer.
+
+    Raises:
+        BadInput: the folder does not say which tokens end an answer.
+    """
+    stop_tokens = read_stop_tokens(assets)
     text_of = cache(lambda token: encoder.decode([token]))
-    return encoder, Decoder(params, encoder.config, stop_tokens, devices, config, text_of)
+    return Decoder(params, encoder.config, stop_tokens, mesh, config, text_of)
 
 
 def resolve_dtype(dtype: str) -> str:

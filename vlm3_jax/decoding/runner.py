@@ -112,6 +112,10 @@ class Decoder:
         self._rows = config.questions if config.share_prefix else 1
         self._images = config.images * config.questions // self._rows
 
+    def load(self, params: Params) -> None:
+        """Goes on with other parameters of the same shapes, types and placement."""
+        self._engine.load(params)
+
     def answer(self, groups: Iterable[Sequence[Encoded]]) -> Iterator[Answer]:
         """Answers the prompts of every group, in order.
 

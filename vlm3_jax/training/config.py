@@ -9,6 +9,7 @@ from vlm3_jax.models.attention.kernels import Kernel, choose_kernel
 from vlm3_jax.models.execution import Execution
 from vlm3_jax.models.stack import Remat
 from vlm3_jax.parallel.mesh import MeshConfig
+from vlm3_jax.training.boards import WandbConfig
 from vlm3_jax.training.checkpoint import CheckpointConfig
 from vlm3_jax.training.optimizer import OptimizerConfig
 
@@ -52,6 +53,8 @@ class TrainConfig:
     """Of random weights and of the data's order and questions."""
     log_every: int = 10
     """Steps between two lines of metrics."""
+    wandb: WandbConfig = field(default_factory=WandbConfig)
+    """Where metrics are shown beside TensorBoard."""
 
     def __post_init__(self):
         for name in ("total_steps", "batch_size", "gradient_accumulation", "log_every"):
@@ -73,4 +76,4 @@ class TrainConfig:
 
 
 # What may change when a run resumes: it alters what is written, never what is learned.
-FREE_KEYS = ("log_every", "checkpoint")
+FREE_KEYS = ("log_every", "checkpoint", "wandb")

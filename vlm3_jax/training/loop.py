@@ -2,17 +2,21 @@
 
 from contextlib import closing
 from pathlib import Path
+from typing import Protocol
 
 import jax
 from absl import logging
 from jax.sharding import Mesh
 
+from vlm3_jax.config import to_dict
 from vlm3_jax.data.encoder import Encoder
 from vlm3_jax.data.pipeline import train_iterator
 from vlm3_jax.hub import folder as hub
 from vlm3_jax.models.attention.kernels import check_compiled
+from vlm3_jax.models.functional import Params
 from vlm3_jax.parallel.mesh import check_batch_size, make_mesh
 from vlm3_jax.parallel.sharding import place_rows
+from vlm3_jax.training.boards import Boards
 from vlm3_jax.training.checkpoint import Checkpoints
 from vlm3_jax.training.config import TrainConfig
 from vlm3_jax.training.metrics import MetricsLog
@@ -21,8 +25,23 @@ from vlm3_jax.training.step import TrainState, compile_step
 from vlm3_jax.training.workdir import Workdir
 
 
-def train(config: TrainConfig, workdir: str | Path) -> None:
+class Observer(Protocol):
+    """Looks at the model now and then, and changes nothing."""
+
+    every: int
+    """Steps from one look to the next; the last step is looked at too."""
+
+    def look(self, step: int, params: Params, workdir: Workdir, boards: Boards) -> None:
+        """Looks at the parameters after a step; every process calls it."""
+
+
+def train(config: TrainConfig, workdir: str | Path, observer: Observer | None = None) -> None:
     """Trains until `total_steps`, from the workdir's newest checkpoint if it has one.
+
+    Args:
+        config: of the run.
+        workdir: where it keeps its files.
+        observer: looks at the model as it is trained.
 
     Raises:
         BadInput: something given cannot be used, and the workdir is as it was before; or, later,
@@ -77,15 +96,19 @@ def train(config: TrainConfig, workdir: str | Path) -> None:
         else:
             workdir.resume(config, done)
         tasks = {label: source.task for label, source in config.data.active_sources.items()}
-        with MetricsLog(
-            workdir, config.total_steps, config.log_every, done + 1, tasks
-        ) as metrics_log:
+        with (
+            Boards(workdir.root, done + 1, config.wandb, to_dict(config)) as boards,
+            MetricsLog(workdir, config.total_steps, config.log_every, tasks, boards) as metrics_log,
+        ):
             for step in range(done + 1, config.total_steps + 1):
                 state, metrics = step_function(state, batch)
                 metrics_log.add(step, metrics)
                 if step % config.checkpoint.every == 0 or step == config.total_steps:
                     metrics_log.flush()  # A state that diverged is not saved.
                     checkpoints.save(step, state, batches)
+                if observer and (step % observer.every == 0 or step == config.total_steps):
+                    with metrics_log.paused():
+                        observer.look(step, state.params, workdir, boards)
                 if step < config.total_steps:
                     batch = place_rows(next(batches), mesh, config.batch_size)
 

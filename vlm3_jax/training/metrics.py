@@ -1,18 +1,19 @@
-"""Metrics of a run: one JSON object a logged step, TensorBoard and a progress line."""
+"""Metrics of a run: one JSON object a logged step, boards and a progress line."""
 
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 
 import jax
 import numpy as np
 from absl import logging
-from tensorboardX import SummaryWriter
 
 from vlm3_jax.errors import BadInput
+from vlm3_jax.training.boards import Boards
 from vlm3_jax.training.flops import peak_flops
 from vlm3_jax.training.workdir import Workdir
 
@@ -47,8 +48,8 @@ class MetricsLog:
         workdir: Workdir,
         total_steps: int,
         every: int,
-        first_step: int,
         tasks: Mapping[str, str],
+        boards: Boards,
     ):
         """Begins a run, or goes on with one.
 
@@ -56,14 +57,14 @@ class MetricsLog:
             workdir: of the run.
             total_steps: of the whole run; the last one is logged too.
             every: steps from line to line.
-            first_step: that comes next.
             tasks: the task of each source, by label, in the order in which steps count them.
+            boards: where the lines are shown too.
         """
         self._total_steps, self._every, self._tasks = total_steps, every, tasks
+        self._boards = boards
         self._writes = jax.process_index() == 0
         if self._writes:
             self._file = workdir.metrics.open("a", buffering=1)
-            self._tensorboard = SummaryWriter(str(workdir.tensorboard), purge_step=first_step)
         peak = peak_flops(jax.devices()[0])
         self._peak = None if peak is None else peak * jax.device_count()
         self._watcher = ThreadPoolExecutor(max_workers=1)
@@ -78,7 +79,6 @@ class MetricsLog:
         self._watcher.shutdown(wait=False)
         if self._writes:
             self._file.close()
-            self._tensorboard.close()
 
     def add(self, step: int, metrics: dict[str, jax.Array]) -> None:
         """Takes the metrics of a step just queued, after those of the step before.
@@ -113,6 +113,19 @@ class MetricsLog:
             own = {name: values[name] for name in _STEP_VALUES}
             self._write({"step": step, **own, **self._by_source(), **self._rates()})
             self._start_window()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Does something else for a while, whose time is none of a step's.
+
+        Raises:
+            BadInput: as `add`.
+        """
+        self.flush()
+        began = time.perf_counter()
+        yield
+        self._started += time.perf_counter() - began
+        self._last_end = None
 
     def _start_window(self) -> None:
         self._window: list[dict[str, float | list[float]]] = []
@@ -155,8 +168,8 @@ class MetricsLog:
         if not self._writes:
             return
         self._file.write(json.dumps(line) + "\n")
-        for name in line.keys() - {"step"}:
-            self._tensorboard.add_scalar(f"train/{name}", line[name], line["step"])
+        shown = {f"train/{name}": value for name, value in line.items() if name != "step"}
+        self._boards.scalars(line["step"], shown)
         left = round((self._total_steps - line["step"]) * line["step_time_s"])
         logging.info(
             "step %d/%d  loss %.4f  lr %.2e  grad_norm %.3f  %.2f samples/s  %.0f tokens/s%s"

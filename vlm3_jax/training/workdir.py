@@ -18,7 +18,7 @@ class Workdir:
     """Where a run keeps its files.
 
     `config.json`, `assets/` (the Hugging Face folder without weights) and `checkpoints/` make it a
-    checkpoint folder as well; `metrics.jsonl` and `tensorboard/` tell how it went.
+    checkpoint folder as well; `metrics.jsonl`, `tensorboard/` and `evaluations/` tell how it went.
     """
 
     def __init__(self, root: str | Path):
@@ -27,7 +27,6 @@ class Workdir:
         self.assets = self.root / ASSETS
         self.checkpoints = self.root / CHECKPOINTS
         self.metrics = self.root / "metrics.jsonl"
-        self.tensorboard = self.root / "tensorboard"
 
     @property
     def is_started(self) -> bool:
