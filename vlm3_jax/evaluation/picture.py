@@ -55,7 +55,10 @@ class _Canvas:
 
 
 def draw_points(
-    image: np.ndarray, points_xy: Sequence[tuple[float, float]], labels: Sequence[str]
+    image: np.ndarray,
+    points_xy: Sequence[tuple[float, float]],
+    labels: Sequence[str],
+    colors: Sequence[tuple[int, int, int]] | None = None,
 ) -> Image.Image:
     """Marks points and writes a label at each.
 
@@ -63,13 +66,15 @@ def draw_points(
         image: uint8 [H, W, 3].
         points_xy: pixels of the image.
         labels: one short text a point.
+        colors: one a point; all are red without them.
 
     Returns:
         The picture; an image whose longer side is under 480 pixels is enlarged by a whole factor.
     """
     canvas = _Canvas(image)
-    for (x, y), label in zip(points_xy, labels, strict=True):
-        canvas.dot(x, y, _MARK)
+    colors = [_MARK] * len(points_xy) if colors is None else colors
+    for (x, y), label, color in zip(points_xy, labels, colors, strict=True):
+        canvas.dot(x, y, color)
         canvas.label(x, y, label)
     return canvas.picture
 
