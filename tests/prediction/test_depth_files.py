@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from tests.prediction.ply import read_ply
+from vlm3_jax.evaluation.colormap import turbo
 from vlm3_jax.geometry.camera import Camera, project
 from vlm3_jax.prediction import depth_files
-from vlm3_jax.evaluation.colormap import turbo
 
 NONE = np.nan
 

@@ -5,8 +5,8 @@ import io
 import numpy as np
 from PIL import Image
 
-from vlm3_jax.geometry.camera import Camera, unproject, z_from_euclid
 from vlm3_jax.evaluation.colormap import depth_levels, paint
+from vlm3_jax.geometry.camera import Camera, unproject, z_from_euclid
 
 _LARGEST_MM = 0xFFFF
 _VERTEX = np.dtype([("xyz", "<f4", 3), ("rgb", "u1", 3)])
