@@ -140,7 +140,8 @@ class _Statistics:
             self._unreadable += 1
             self._tell(str(error))
             return None
-        self._scale_types[getattr(record, "scale_type", "none")] += 1
+        if not isinstance(record, RegionRecord):
+            self._scale_types[record.scale_type] += 1
         self._other_split += bool(record.split) and record.split != split.partition("[")[0]
         if not self._add_views(record):
             return None

@@ -111,7 +111,7 @@ def _regions(sample: Sample) -> list[Markup]:
     asked = list(zip(record.categories, record.questions, record.answers, strict=True))
     facts = [
         _camera(record.camera) if record.camera else f"{_size(image, scale)}, camera unknown",
-        f"{len(boxes)} boxes, {len(asked)} questions",
+        f"boxes: {len(boxes)}, questions: {len(asked)}",
     ]
     if len(asked) > _MOST_QUESTIONS:
         facts.append(f"the first {_MOST_QUESTIONS} questions:")

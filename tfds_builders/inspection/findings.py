@@ -141,7 +141,7 @@ def _measured(statistics: dict[str, Any]) -> Iterator[str]:
             " maps, cameras and poses give."
         )
     likeness = measured["likeness_of_pictures"]
-    if likeness["count"] >= _SEVERAL and likeness["median"] < 0.4:
+    if likeness["count"] >= _SEVERAL and likeness["median"] < 0.3:
         yield (
             "Two pictures have little in common where they should show the same points: their grey"
             f" levels correlate by {number(likeness['median'])} (median of {likeness['count']}"

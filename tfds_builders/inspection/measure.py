@@ -78,7 +78,7 @@ class Measures:
 
     def _view(self, record: DepthRecord, depth: np.ndarray | None) -> None:
         decode(record.image, record.key)
-        if record.c2w is not None:
+        if record.c2w is not None and self._pending is None:
             self._pending, self._left = record, _FOLLOWING
         if depth is None:
             return

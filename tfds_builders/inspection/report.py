@@ -27,13 +27,13 @@ class Quantity:
 
     Attributes:
         title: what it is.
-        label: with its unit.
+        unit: of it, or ''.
         counted: what has one.
         figures: of a `Tally`.
     """
 
     title: str
-    label: str
+    unit: str
     counted: str
     figures: dict[str, Any]
 
@@ -42,50 +42,45 @@ def quantities(statistics: dict[str, Any]) -> list[Quantity]:
     """What there is to show of a dataset's numbers, in order; only what was counted."""
     cameras, measured = statistics["cameras"], statistics["measured"]
     kind = statistics[statistics["kind"]]
-    unit = "m" if "colmap" not in statistics["scale_types"] else "m, or units of the scene"
+    length = "m" if "colmap" not in statistics["scale_types"] else "m or units of the scene"
     of_kind = {
         "depth": [
-            ("Depth", f"depth, {unit}", "points", "depth"),
-            ("Points a view", "points a view", "views", "points_a_view"),
+            ("Depth", length, "points", "depth"),
+            ("Points a view", "", "views", "points_a_view"),
         ],
         "pair": [
-            ("Correspondences a pair", "correspondences", "pairs", "correspondences"),
+            ("Correspondences a pair", "", "pairs", "correspondences"),
             ("Covisibility, 1 in 2", "share of pixels", "pairs", "covisibility_1_in_2"),
             ("Covisibility, 2 in 1", "share of pixels", "pairs", "covisibility_2_in_1"),
-            ("Normalised covisibility, view 1", "score", "pairs", "covisibility_normalised_1"),
-            ("Normalised covisibility, view 2", "score", "pairs", "covisibility_normalised_2"),
-            ("Distance between cameras", f"distance, {unit}", "pairs", "baseline"),
-            ("Rotation between cameras", "angle, degrees", "pairs", "rotation_degrees"),
+            ("Normalised covisibility, view 1", "", "pairs", "covisibility_normalised_1"),
+            ("Normalised covisibility, view 2", "", "pairs", "covisibility_normalised_2"),
+            ("Distance between cameras", length, "pairs", "baseline"),
+            ("Rotation between cameras", "degrees", "pairs", "rotation_degrees"),
         ],
         "region": [
-            ("Boxes an image", "boxes", "images", "boxes_an_image"),
-            ("Questions an image", "questions", "images", "questions_an_image"),
+            ("Boxes an image", "", "images", "boxes_an_image"),
+            ("Questions an image", "", "images", "questions_an_image"),
             ("Area of boxes", "share of the image", "boxes", "box_area"),
         ],
     }[statistics["kind"]]
     of_cameras = [
-        ("Focal length fx", "fx, pixels", "images", "fx"),
-        ("Focal length fy", "fy, pixels", "images", "fy"),
-        ("Horizontal field of view", "angle, degrees", "images", "field_of_view_degrees"),
+        ("Focal length fx", "pixels", "images", "fx"),
+        ("Focal length fy", "pixels", "images", "fy"),
+        ("Horizontal field of view", "degrees", "images", "field_of_view_degrees"),
         ("Principal point off centre", "share of a side", "images", "principal_point_off_centre"),
     ]
     of_measured = [
         ("Depth map coverage", "share of pixels", "maps", "depth_map_coverage"),
-        ("Label off depth map", "relative", "points", "label_differs_from_depth_map"),
-        ("Reprojection error", "distance, pixels", "points", "reprojection_error_pixels"),
-        (
-            "Covisibility off depth maps",
-            "difference",
-            "scores",
-            "covisibility_differs_from_depth_maps",
-        ),
-        ("Likeness at same points", "correlation", "pairs", "likeness_of_pictures"),
+        ("Labels off depth map", "share of the depth", "points", "label_differs_from_depth_map"),
+        ("Reprojection error", "pixels", "points", "reprojection_error_pixels"),
+        ("Covisibility off depth maps", "", "scores", "covisibility_differs_from_depth_maps"),
+        ("Pictures at the same points", "correlation", "pairs", "likeness_of_pictures"),
     ]
     sources = ((kind, of_kind), (cameras, of_cameras), (measured, of_measured))
     return [
-        Quantity(title, label, counted, source[key])
+        Quantity(title, unit, counted, source[key])
         for source, rows in sources
-        for title, label, counted, key in rows
+        for title, unit, counted, key in rows
         if source[key]["count"]
     ]
 
@@ -118,7 +113,7 @@ def _numbers(statistics: dict[str, Any]) -> list[Markup]:
             row.figures["histogram"]["edges"],
             row.figures["histogram"]["counts"],
             row.title,
-            row.label,
+            row.unit,
             row.counted,
             row.figures["histogram"]["log"],
         )
@@ -131,12 +126,14 @@ def _numbers(statistics: dict[str, Any]) -> list[Markup]:
         for name, split in statistics["splits"].items()
     ]
     measured = statistics["measured"]["records"]
+    compared = f"What is compared with depth maps and pictures is of {measured:,} records."
     return [
         doc.facts(_facts(statistics)),
         doc.table(("split", "records", "of them read", "scenes"), splits),
         doc.table(_HEAD, _table(rows)),
-        f"Coverage, and what is compared with depth maps and pictures, is of {measured:,} records.",
-        doc.charts([*drawn, *named]),
+        *([] if statistics["kind"] == "region" else [compared]),
+        doc.charts(drawn),
+        doc.charts(named),
     ]
 
 
@@ -145,8 +142,12 @@ def _lead(statistics: dict[str, Any]) -> str:
     read = "all" if records["read"] == records["built"] else f"{records['read']:,}, evenly spaced,"
     return (
         f"Version {statistics['version']}: {records['built']:,} {statistics['kind']} records of"
-        f" {statistics['scenes']['count']:,} scenes; {read} read."
+        f" {_scenes(statistics['scenes']['count'])}; {read} read."
     )
+
+
+def _scenes(count: int) -> str:
+    return f"{count:,} scene{'' if count == 1 else 's'}"
 
 
 def _facts(statistics: dict[str, Any]) -> dict[str, str]:
@@ -155,10 +156,11 @@ def _facts(statistics: dict[str, Any]) -> dict[str, str]:
         "Images": f"{statistics['images']['count']:,}",
         "Scenes": f"{statistics['scenes']['count']:,}",
         "Records a scene": "{} to {}".format(*(number(a_scene[key]) for key in ("min", "max"))),
-        "Records a scene, median": number(a_scene["median"]),
-        "fx differs from fy": f"{100 * cameras['fx_differs_from_fy']:.0f}% of cameras",
+        "Median of a scene": number(a_scene["median"]),
         "Duplicate keys": f"{statistics['records']['duplicates']:,}",
     }
+    if cameras["fx"]["count"]:
+        facts["Cameras with fx ≠ fy"] = f"{100 * cameras['fx_differs_from_fy']:.0f}%"
     if cameras["unknown"]:
         facts["Cameras unknown"] = f"{cameras['unknown']:,}"
     if statistics["kind"] == "depth":
@@ -185,9 +187,7 @@ def _named(statistics: dict[str, Any]) -> dict[str, dict[str, int]]:
 def _table(rows: Sequence[Quantity]) -> list[list[str]]:
     return [
         [
-            row.title
-            if row.title.lower().startswith(row.label.lower())
-            else f"{row.title} ({row.label})",
+            f"{row.title} ({row.unit})" if row.unit else row.title,
             *(number(row.figures[column]) for column in _COLUMNS),
             f"{row.figures['count']:,} {row.counted}",
         ]
@@ -205,7 +205,7 @@ def text(statistics: dict[str, Any]) -> str:
         if values
     ]
     splits = ", ".join(
-        f"{name} {split['built']:,} ({split['scenes']:,} scenes)"
+        f"{name} {split['built']:,} ({_scenes(split['scenes'])})"
         for name, split in statistics["splits"].items()
     )
     lines = [f"{statistics['name']}: {_lead(statistics)}", f"Splits: {splits}", *named]

@@ -74,7 +74,7 @@ class Tally:
         over = self._counts[self._edges[:-1] >= value].sum()
         return float(over / max(self.count, 1))
 
-    def to_dict(self, bins: int = 40) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Figures and a histogram for JSON; only the count where it is 0."""
         if not self.count:
             return {"count": 0}
@@ -86,7 +86,7 @@ class Tally:
             **percentiles,
             "max": self.largest,
             "mean": self._sum / self.count,
-            "histogram": self._histogram(bins),
+            "histogram": self._histogram(int(np.clip(2 * self.count**0.5, 10, 40))),
         }
 
     def _histogram(self, bins: int) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def histogram(
         edges: of the bins, ascending, one more than bins; positive where `log`.
         counts: of each bin.
         title: stands above it.
-        label: of the values, with their unit.
+        label: of the values, or their unit, or ''.
         counted: what is counted, as 'points'.
         log: draw the values by their logarithm.
     """
@@ -111,8 +111,9 @@ def histogram(
         marks.append(_rect("mark", left + gap / 2, right - gap / 2, top, ""))
         marks.append(_rect("hover", left, right, _TOP, text))
     fullest = max(range(len(counts)), key=counts.__getitem__)
+    where = f" ({label})" if label else ""
     summary = (
-        f"{total:,} {counted} from {number(edges[0])} to {number(edges[-1])} ({label}); most,"
+        f"{total:,} {counted} from {number(edges[0])} to {number(edges[-1])}{where}; most,"
         f" {100 * shares[fullest]:.0f}%, between {number(edges[fullest])} and"
         f" {number(edges[fullest + 1])}."
     )
@@ -153,7 +154,7 @@ def _log_ticks(low: float, high: float) -> list[float]:
     """Powers of ten, with 2 and 5 of each where there is room; even ones over a narrow range."""
     if high / low < 4:
         return _ticks(low, high)
-    steps = (1,) if high / low > 1e4 else (1, 2, 5)
+    steps = (1,) if high / low > 1e3 else (1, 2, 5)
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     values = [step * 10.0**decade for decade in decades for step in steps]
     return [value for value in values if low <= value <= high]
