@@ -147,6 +147,13 @@ def _measured(statistics: dict[str, Any]) -> Iterator[str]:
             f" levels correlate by {number(likeness['median'])} (median of {likeness['count']}"
             " pairs)."
         )
+    for way, mirrored in measured["likeness_of_mirrored_pictures"].items():
+        if likeness["count"] >= _SEVERAL and mirrored["median"] > likeness["median"] + 0.05:
+            yield (
+                f"Pictures {way} have more in common where they should show the same points: their"
+                f" grey levels correlate by {number(mirrored['median'])} and not"
+                f" {number(likeness['median'])} (medians)."
+            )
     coverage = measured["depth_map_coverage"]
     if coverage["count"] and coverage["median"] < 0.05:
         yield f"Depth maps cover {_percent(coverage['median'])} of their images (median)."

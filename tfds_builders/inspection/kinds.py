@@ -73,7 +73,7 @@ class PairStatistics:
         baseline, angle = float(np.linalg.norm(moved)), rotation_angle_degrees(rotation)
         self._baseline.add(baseline)
         self._angle.add(angle)
-        self._unmoved += baseline == 0 and angle == 0
+        self._unmoved += np.array_equal(*record.c2w)
         self._matches.add(len(record.corr))
         for view in (0, 1):
             self._raw[view].add(record.covisibility[view])

@@ -23,6 +23,9 @@ _LEAST_SHARE = 0.3
 _FOLLOWING = 8
 """Records after a view among which one that sees the same is looked for."""
 _FARTHEST_PX = 1e4
+_MIRRORED = {"upside down": (-1, 1), "with left and right swapped": (1, -1)}
+_WAYS = {"as they are": (1, 1)} | _MIRRORED
+"""Steps along the rows and columns of an image."""
 _CELL = 5
 """Pixels a side of what is compared of a picture at a point."""
 
@@ -36,7 +39,7 @@ class Measures:
         self._coverage = Tally(0, 1, log=False)
         self._label_error = Tally(1e-6, 1e6)
         self._reprojection, self._depth_error = Tally(), Tally(1e-6, 1e6)
-        self._likeness = Tally(-1, 1, log=False)
+        self._likeness = {way: Tally(-1, 1, log=False) for way in _WAYS}
         self._covisibility_error = Tally(0, 1, log=False)
         self._pending: DepthRecord | None = None
         self._left = 0
@@ -60,7 +63,7 @@ class Measures:
         self._pending = None
         with contextlib.suppress(BadInput):  # Counted where such a view is measured itself.
             images = [decode(view.image, view.key) for view in (one, record)]
-            self._likeness.add(_likeness(*images, np.hstack([one.points_xy, landed])[seen]))
+            self._compare(*images, np.hstack([one.points_xy, landed])[seen])
 
     def add(self, features: dict[str, Any], record: Record) -> None:
         """Measures a record; what does not decode is counted."""
@@ -101,7 +104,13 @@ class Measures:
             self._covisibility_error.add(_covisibility_error(record, depths))
         corr = matches(record)
         if len(corr) >= _LEAST_POINTS:
-            self._likeness.add(_likeness(*images, corr))
+            self._compare(*images, corr)
+
+    def _compare(self, image_1: np.ndarray, image_2: np.ndarray, corr: np.ndarray) -> None:
+        """Compares pictures at corresponding points, as they are and mirrored."""
+        for way, (upwards, across) in _WAYS.items():
+            mirrored = [image[::upwards, ::across] for image in (image_1, image_2)]
+            self._likeness[way].add(_likeness(*mirrored, corr))
 
     def result(self) -> dict[str, Any]:
         """Figures for JSON."""
@@ -113,7 +122,10 @@ class Measures:
             "label_differs_from_depth_map": self._label_error.to_dict(),
             "reprojection_error_pixels": self._reprojection.to_dict(),
             "covisibility_differs_from_depth_maps": self._covisibility_error.to_dict(),
-            "likeness_of_pictures": self._likeness.to_dict(),
+            "likeness_of_pictures": self._likeness["as they are"].to_dict(),
+            "likeness_of_mirrored_pictures": {
+                way: tally.to_dict() for way, tally in self._likeness.items() if way in _MIRRORED
+            },
         }
 
 

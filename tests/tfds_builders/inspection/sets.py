@@ -15,7 +15,7 @@ from tfds_builders import schema
 from tfds_builders.pairs import Choice, View, scene_pairs
 from vlm3_jax.data.depth_maps import encode_depth
 from vlm3_jax.data.records import SCHEMA_VERSION
-from vlm3_jax.geometry.camera import Camera, euclid_from_z
+from vlm3_jax.geometry.camera import euclid_from_z
 from vlm3_jax.geometry.covisibility import PosedDepth, covisibility
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
@@ -135,10 +135,6 @@ def build_regions(data_dir: Path, change: Change = dict) -> None:
     build(data_dir, schema.region_features(), {"test": [change(example) for example in regions()]})
 
 
-def upside_down(data: bytes) -> bytes:
-    """An image file flipped."""
-    return image_file(np.asarray(Image.open(io.BytesIO(data)))[::-1].copy())
-
-
-def camera_of(example: dict, side: str = "") -> Camera:
-    return Camera.from_array(example[f"intrinsics{side}"])
+def flipped(data: bytes, axis: int = 0) -> bytes:
+    """An image file upside down, or with left and right swapped."""
+    return image_file(np.flip(np.asarray(Image.open(io.BytesIO(data))), axis).copy())

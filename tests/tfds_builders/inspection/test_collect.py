@@ -75,7 +75,7 @@ def test_labels_agree_with_depth_maps_and_pictures(tmp_path, kind):
     # Maps are in steps of a millimetre.
     assert measured["label_differs_from_depth_map"]["count"] == 800
     assert measured["label_differs_from_depth_map"]["max"] < 1e-3
-    assert measured["likeness_of_pictures"]["count"] >= 10
+    assert measured["likeness_of_pictures"]["count"] >= 5
     assert measured["likeness_of_pictures"]["median"] > 0.8
     assert findings(statistics) == []
 

@@ -1,6 +1,5 @@
 """Builds that are broken on purpose: each is found out, by a sentence."""
 
-import itertools
 import re
 
 import numpy as np
@@ -18,11 +17,6 @@ NO_MAP = {"depth_map": b""}
 def found(folder, build, change) -> str:
     build(folder, change)
     return "\n".join(findings(inspected(folder)[0]))
-
-
-def counted():
-    numbers = itertools.count()
-    return lambda: next(numbers)
 
 
 def swapped_images(example):
@@ -44,7 +38,17 @@ def flipped_matches(example):
 
 
 def flipped_images(example):
-    return example | {f"image{side}": sets.upside_down(example[f"image{side}"]) for side in "12"}
+    return example | {f"image{side}": sets.flipped(example[f"image{side}"]) for side in "12"}
+
+
+def flipped_image(example):
+    return example | {"image2": sets.flipped(example["image2"])}
+
+
+def mirrored_images(example):
+    return example | {
+        f"image{side}": sets.flipped(example[f"image{side}"], axis=1) for side in "12"
+    }
 
 
 def opengl_poses(example):
@@ -78,8 +82,10 @@ def same_pose(example):
         (swapped_images, ["little in common where they should show the same"]),
         (swapped_poses, [r"Correspondences are [\d.]+ pixels"]),
         (depth_times_ten, [r"Correspondences are [\d.]+ pixels", "Covisibilities differ by"]),
-        (flipped_matches, [r"Correspondences are [\d.]+ pixels", "little in common"]),
-        (flipped_images, ["little in common"]),
+        (flipped_matches, [r"Correspondences are [\d.]+ pixels"]),
+        (flipped_images, ["Pictures upside down have more in common"]),
+        (mirrored_images, ["with left and right swapped have more in common"]),
+        (flipped_image, ["little in common"]),
         (opengl_poses, [r"Correspondences are [\d.]+ pixels"]),
         (inverted_poses, [r"Correspondences are [\d.]+ pixels"]),
         (double_focal, [r"Correspondences are [\d.]+ pixels"]),
