@@ -90,8 +90,9 @@ def _pair(statistics: dict[str, Any]) -> Iterator[str]:
             yield f"Covisibilities go from {number(raw['min'])} to {number(raw['max'])}: no shares."
     if same := figures["same_pose"]:
         yield f"{same:,} pairs have the same pose twice."
-    if none := figures["without_maps_and_correspondences"]:
-        yield f"{none:,} pairs have neither correspondences nor two depth maps to derive them from."
+    if none := figures["correspondences"].get("zeros"):
+        share = _percent(none / figures["correspondences"]["count"])
+        yield f"{share} of the pairs have no correspondences: they only tell how the camera moved."
     if set(statistics["scale_types"]) <= _METRIC and figures["baseline"]["count"]:
         baseline = figures["baseline"]["median"]
         if baseline > 100:
@@ -106,13 +107,12 @@ def _region(statistics: dict[str, Any]) -> Iterator[str]:
         yield f"{outside:,} boxes leave their image, or have no area."
     if small := figures["boxes_under_4_pixels"]:
         yield f"{small:,} boxes are less than 4 pixels wide or high."
-    if broken := figures["broken_references"]:
-        example = figures["first_broken_reference"]
-        yield f"{broken:,} questions do not fit their boxes; the first one: {example}"
-    unread = sum(figures["answers_unread"].values())
-    asked = unread + figures["answers_that_rules_can_read"]
-    if unread > 0.05 * asked:
-        share = _percent(unread / asked)
+    if refused := figures["questions_refused"]:
+        example = figures["first_refused_question"]
+        yield f"{refused:,} questions cannot be asked; the first one: {example}"
+    unread, known = sum(figures["answers_unread"].values()), figures["answers_with_category"]
+    if unread > 0.05 * known:
+        share = _percent(unread / known)
         yield f"{share} of the answers cannot be read by the rules of their category."
     if num_boxes >= _ENOUGH:
         yield from _reach(figures["reach"], "boxes")

@@ -10,8 +10,7 @@ from vlm3_jax.data.records import DepthRecord, PairRecord, RegionRecord
 from vlm3_jax.errors import BadInput
 from vlm3_jax.geometry.camera import Camera
 from vlm3_jax.geometry.pose import relative_pose, rotation_angle_degrees
-from vlm3_jax.tasks.objects.boxes import name_regions
-from vlm3_jax.tasks.objects.questions import CATEGORIES, from_benchmark
+from vlm3_jax.tasks.objects import from_record
 
 FAR_M = 200.0
 """Few sensors measure farther."""
@@ -65,7 +64,7 @@ class PairStatistics:
         self._angle = Tally(0, 180, log=False)
         self._raw = [Tally(0, 1, log=False) for _ in range(2)]
         self._normalised = [Tally(0, 1, log=False) for _ in range(2)]
-        self._without_maps, self._without_any, self._unmoved = 0, 0, 0
+        self._without_maps = self._unmoved = 0
 
     def add(self, record: PairRecord) -> None:
         """Counts a record."""
@@ -78,9 +77,7 @@ class PairStatistics:
         for view in (0, 1):
             self._raw[view].add(record.covisibility[view])
             self._normalised[view].add(record.covisibility_normalised[view])
-        has_maps = record.has_depth(0) and record.has_depth(1)
-        self._without_maps += not has_maps
-        self._without_any += not has_maps and len(record.corr) == 0
+        self._without_maps += not (record.has_depth(0) and record.has_depth(1))
 
     def result(self) -> dict[str, Any]:
         """Figures for JSON."""
@@ -94,7 +91,6 @@ class PairStatistics:
             "rotation_degrees": self._angle.to_dict(),
             "same_pose": self._unmoved,
             "without_both_depth_maps": self._without_maps,
-            "without_maps_and_correspondences": self._without_any,
         }
 
 
@@ -107,8 +103,8 @@ class RegionStatistics:
         self._categories: Counter[str] = Counter()
         self._types: Counter[str] = Counter()
         self._unread: Counter[str] = Counter()
-        self._outside = self._small = self._broken = 0
-        self._first_broken = ""
+        self._outside = self._small = self._refused = 0
+        self._first_refused = ""
         self._reach = np.zeros(2)
 
     def add(self, record: RegionRecord, size: tuple[int, int]) -> None:
@@ -138,15 +134,11 @@ class RegionStatistics:
     def _read(self, key: str, category: str, texts: list[str], boxes, size) -> None:
         """Reads a question as the task that asks it does."""
         try:
-            if category in CATEGORIES:
-                asked = from_benchmark(category, *texts, boxes, *size)
-                self._unread[category] += asked.truth is None
-            else:
-                for text in texts:
-                    name_regions(text, [""] * len(boxes))
+            asked = from_record(category, *texts, boxes, *size)
+            self._unread[category] += bool(category) and asked.truth is None
         except BadInput as error:
-            self._broken += 1
-            self._first_broken = self._first_broken or f"{key}: {error}"
+            self._refused += 1
+            self._first_refused = self._first_refused or f"{key}: {error}"
 
     def result(self) -> dict[str, Any]:
         """Figures for JSON."""
@@ -159,11 +151,10 @@ class RegionStatistics:
             "reach": dict(zip(("x", "y"), np.minimum(self._reach, 1).tolist(), strict=True)),
             "qa_types": {name or "none": n for name, n in self._types.items()},
             "categories": {name or "none": n for name, n in self._categories.items()},
-            "answers_that_rules_can_read": sum(self._categories[name] for name in self._unread)
-            - sum(self._unread.values()),
+            "answers_with_category": sum(n for name, n in self._categories.items() if name),
             "answers_unread": {name: n for name, n in self._unread.items() if n},
-            "broken_references": self._broken,
-            "first_broken_reference": self._first_broken,
+            "questions_refused": self._refused,
+            "first_refused_question": self._first_refused,
         }
 
 

@@ -135,7 +135,8 @@ def _scene(record: Record) -> str:
 
 def view_depth(features: dict[str, Any]) -> np.ndarray | None:
     """The depth map that a builder stored beside a single view, float32 [H, W], if it did."""
-    if not features.get("depth_map"):
+    # Sets of before the schema have maps of other kinds.
+    if "depth_scale" not in features or not features["depth_map"]:
         return None
     return decode_depth(features["depth_map"], float(features["depth_scale"]))
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from tests.data import toy
 from tests.tfds_builders.inspection import sets
 from tests.tfds_builders.known_geometry import known_views
 from tfds_builders.inspection.collect import collect
@@ -110,7 +111,8 @@ def test_matches_are_derived_where_only_depth_maps_are_stored(tmp_path):
     statistics, _ = inspected(tmp_path)
     assert statistics["pair"]["correspondences"]["max"] == 0
     assert statistics["measured"]["likeness_of_pictures"]["min"] > 0.9
-    assert findings(statistics) == []
+    (finding,) = findings(statistics)
+    assert finding.startswith("100% of the pairs have no correspondences")
 
 
 def test_regions(tmp_path):
@@ -124,7 +126,7 @@ def test_regions(tmp_path):
     assert figures["box_area"]["mean"] == pytest.approx(np.mean(areas))
     assert figures["categories"] == {"distance_data": 2, "tall_predicate": 2}
     assert figures["qa_types"] == {"quantitative": 2, "qualitative": 2}
-    assert figures["answers_that_rules_can_read"] == 4 and figures["answers_unread"] == {}
+    assert figures["answers_with_category"] == 4 and figures["answers_unread"] == {}
     assert findings(statistics) == []
 
 
@@ -181,6 +183,14 @@ def test_records_without_pose_and_map(tmp_path):
     statistics, _ = inspected(tmp_path)
     assert statistics["depth"]["without_pose"] == 20
     assert statistics["measured"]["likeness_of_pictures"] == {"count": 0}
+    assert statistics["measured"]["label_differs_from_depth_map"] == {"count": 0}
+    assert findings(statistics) == []
+
+
+def test_records_of_before_the_schema(tmp_path):
+    toy.build(tmp_path)
+    statistics, samples = collect(tmp_path, find_dataset(tmp_path, toy.NAME))
+    assert statistics["depth"]["label_kinds"] == {"z": 13} and len(samples) == 12
     assert statistics["measured"]["label_differs_from_depth_map"] == {"count": 0}
     assert findings(statistics) == []
 

@@ -90,7 +90,7 @@ def same_pose(example):
         (inverted_poses, [r"Correspondences are [\d.]+ pixels"]),
         (double_focal, [r"Correspondences are [\d.]+ pixels"]),
         (no_covisibility, [r"Every covisibility \(1 in 2\) is 0\.", "Covisibilities differ by"]),
-        (nothing_to_match, ["12 pairs have neither correspondences nor two depth maps"]),
+        (nothing_to_match, ["100% of the pairs have no correspondences"]),
         (same_pose, ["12 pairs have the same pose twice"]),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
@@ -200,6 +200,10 @@ def one_box(example):
     return example | {"boxes_xyxy": example["boxes_xyxy"][:1]}
 
 
+def unknown_category(example):
+    return example | {"categories": ["depth_data", ""]}
+
+
 def vague(example):
     return example | {"answers": ["It is some way off.", "Yes, it is."]}
 
@@ -208,7 +212,8 @@ def vague(example):
     ("change", "sentence"),
     [
         (boxes_of_thousandths, "6 boxes leave their image"),
-        (one_box, "4 questions do not fit their boxes; the first one: known/attic/0: .*region 1"),
+        (one_box, "4 questions cannot be asked; the first one: known/attic/0: .*region 1"),
+        (unknown_category, "2 questions cannot be asked; .*'depth_data' is no category"),
         (vague, r"50% of the answers cannot be read by the rules"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
