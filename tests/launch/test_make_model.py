@@ -4,21 +4,28 @@ import pytest
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from launch.model_sizes import SIZES
+from launch.task_texts import TEXTS
 from tests.commands import run_all
 from vlm3_jax.data.encoder import Encoder
+from vlm3_jax.tasks import correspondence, depth, pose
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Folders of all sizes without weights and one with, and what a second try said."""
+    """Folders of all sizes, one with weights; what a second try and an unknown task said."""
     folder = tmp_path_factory.mktemp("made")
     commands = [[f"--size={s}", f"--dst={folder / s}", "--noweights"] for s in SIZES]
     commands += [["--size=tiny", f"--dst={folder / 'weights'}"]]
     commands += [["--size=tiny", f"--dst={folder / 'tiny'}"]]
-    *runs, again = run_all("launch.make_model", commands)
+    tasks = ",".join(TEXTS)
+    commands.insert(
+        0, ["--size=tiny", f"--dst={folder / 'all'}", "--noweights", f"--tasks={tasks}"]
+    )
+    commands += [["--size=tiny", f"--dst={folder / 'none'}", "--tasks=dept"]]
+    *runs, again, unknown = run_all("launch.make_model", commands)
     for run in runs:
         assert run.status == 0, run.err
-    return folder, again
+    return folder, again, unknown
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -39,8 +46,24 @@ def test_transformers_opens_the_weights(made):
     assert here["text_config"]["hidden_size"] == there["text_config"]["hidden_size"] == 128
 
 
+def test_every_fixed_text_of_a_task_is_one_token(made):
+    encoder = Encoder.from_folder(made[0] / "all")
+    for text, number_of_tokens in (
+        (depth.format_answer(1.25), 11),
+        (correspondence.PROMPT.format(x=12, y=345), 8),
+        (pose.RELEASED["angle"], 1),
+        ("The camera moves left, up, unit vector (-0.69, +0.02, +0.72).", 5 + 17 + 1),
+    ):
+        assert len(encoder.tokenizer(text)["input_ids"]) == number_of_tokens, text
+
+
+def test_an_unknown_task_is_refused(made):
+    assert made[2].status == 2
+    assert made[2].err.startswith("error: --tasks names 'dept': choose of depth, ")
+
+
 def test_nothing_is_overwritten(made):
-    folder, again = made
+    folder, again, _ = made
     assert again.status == 2
     assert (
         again.err

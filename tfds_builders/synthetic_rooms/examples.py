@@ -1,8 +1,7 @@
 """The records of a scene: drawn, rendered and encoded from its split and number alone."""
 
-import dataclasses
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,7 +38,7 @@ class Recipe:
 
     Attributes:
         kind: 'views' for single views with the depth of points, 'pairs' for pairs of views,
-            'regions' for single views with questions about their objects.
+            'regions' for single views with questions about boxes.
         furnished: rooms with lamps and textures, or plain ones lit by the camera.
         width: of the images, pixels.
         height: of the images, pixels.
@@ -49,7 +48,7 @@ class Recipe:
         off_centre: most by which the principal point leaves the centre, as a share of the size.
         scenes: number of scenes of each split.
         views: taken of each scene.
-        points: labelled in each view, or looked for in each pair; questions about each view.
+        points: labelled in each view, or looked for in each pair; of regions the most questions.
         lenses: cameras that share the views of a scene.
         max_pairs: most pairs kept of a scene.
     """
@@ -81,12 +80,8 @@ def scene_examples(recipe: Recipe, split: str, index: int) -> list[dict[str, Any
     if recipe.kind == "views":
         return [_view_example(rng, recipe, view, i, name) for i, view in enumerate(views)]
     if recipe.kind == "regions":
-        asked = [_questions(rng, recipe, view, split) for view in views]
-        return [
-            _region_example(view, i, name, questions)
-            for i, (view, questions) in enumerate(zip(views, asked, strict=True))
-            if questions
-        ]
+        asked = [_region_example(rng, recipe, view, i, name) for i, view in enumerate(views)]
+        return [example for example in asked if example["questions"]]
     return _pair_examples(rng, recipe, scene, views, name)
 
 
@@ -131,35 +126,18 @@ def _view_example(rng, recipe: Recipe, view: View, number: int, name: str) -> di
     }
 
 
-def _questions(rng, recipe: Recipe, view: View, split: str) -> list[objects.Question]:
-    """Questions about a view's objects, none where it shows none; worded in many ways to train."""
-    things = objects.lift(view.boxes_xyxy, view.depth, view.camera)
-    names = [thing and thing.name for thing in things]
-    # Text cannot tell objects in one box apart: the first one counts.
-    called = [
-        dataclasses.replace(thing, name=f"Region [{i}]")
-        if thing and names.index(thing.name) == i
-        else None
-        for i, thing in enumerate(things)
-    ]
-    return objects.ask(called, recipe.points, rng, vary=split == "train")
-
-
-def _region_example(
-    view: View, number: int, name: str, questions: list[objects.Question]
-) -> dict[str, Any]:
-    categories = [question.category for question in questions]
+def _region_example(rng, recipe: Recipe, view: View, number: int, name: str) -> dict[str, Any]:
+    found = objects.lift(view.boxes_xyxy, view.depth, view.camera)
+    named = [thing and replace(thing, name=f"Region [{i}]") for i, thing in enumerate(found)]
+    questions = objects.ask(named, recipe.points, rng)
     return {
         "image": _png(view.image),
         "intrinsics": view.camera.to_array(),
         "boxes_xyxy": view.boxes_xyxy,
         "questions": [question.prompt for question in questions],
         "answers": [question.answer for question in questions],
-        "qa_types": [
-            "quantitative" if category in objects.QUANTITATIVE else "qualitative"
-            for category in categories
-        ],
-        "categories": categories,
+        "qa_types": [objects.qa_type(question.category) for question in questions],
+        "categories": [question.category for question in questions],
         "scale_type": "metric",
         "dataset": NAME,
         "scene": name,

@@ -32,6 +32,23 @@ _VIEWS = Recipe(
     views=8,
     points=100,
 )
+_QUICKSTART = Recipe(
+    kind="views",
+    furnished=False,
+    width=128,
+    height=96,
+    focals=(100.0, 100.0),
+    median_depths=(0.7, 4.5),
+    margin=0.0,
+    off_centre=0.0,
+    scenes={"train": 300, "validation": 32},
+    views=8,
+    points=20,
+)
+_PLAIN = (
+    " of small, plain rooms, all of one focal length. The camera carries the only lamp, so that "
+    "shading tells depth and a tiny model learns in minutes."
+)
 
 
 class Builder(base.Builder):
@@ -53,37 +70,31 @@ class Builder(base.Builder):
         ),
         RoomsConfig(
             name="regions",
-            description="Questions about objects in single views of lamp-lit, textured rooms.",
+            description="Single views of lamp-lit, textured rooms with questions about objects.",
             recipe=dataclasses.replace(_VIEWS, kind="regions", points=20),
         ),
         RoomsConfig(
             name="quickstart",
-            description=(
-                "Small views of plain rooms, all of one focal length. The camera carries the only "
-                "lamp, so that shading tells depth and a tiny model learns it in minutes."
-            ),
-            recipe=Recipe(
-                kind="views",
-                furnished=False,
-                width=128,
-                height=96,
-                focals=(100.0, 100.0),
-                median_depths=(0.7, 4.5),
-                margin=0.0,
-                off_centre=0.0,
-                scenes={"train": 300, "validation": 32},
-                views=8,
-                points=20,
-            ),
+            description=f"Single views{_PLAIN}",
+            recipe=_QUICKSTART,
+        ),
+        RoomsConfig(
+            name="quickstart_pairs",
+            description=f"Pairs of views{_PLAIN}",
+            recipe=dataclasses.replace(_QUICKSTART, kind="pairs"),
+        ),
+        RoomsConfig(
+            name="quickstart_regions",
+            description=f"Single views with questions about objects{_PLAIN}",
+            recipe=dataclasses.replace(_QUICKSTART, kind="regions"),
         ),
     ]
 
     def features(self) -> dict[str, Any]:
-        """Depth records with more of each view, pair records, or region records."""
-        kind = self.builder_config.recipe.kind
-        if kind == "pairs":
+        """Depth records with more of each view, pair records or region records."""
+        if self.builder_config.recipe.kind == "pairs":
             return schema.pair_features()
-        if kind == "regions":
+        if self.builder_config.recipe.kind == "regions":
             return schema.region_features()
         return schema.depth_features() | schema.depth_map_features() | _VIEW_FEATURES
 

@@ -3,19 +3,12 @@
 from vlm3_jax.tasks.objects.answers import format_direction, format_length, parse_answer
 from vlm3_jax.tasks.objects.boxes import box_text, name_regions
 from vlm3_jax.tasks.objects.families import MARGIN, Object, ask, facts, lift
-from vlm3_jax.tasks.objects.questions import (
-    CATEGORIES,
-    QUANTITATIVE,
-    Question,
-    from_record,
-    prompt,
-)
+from vlm3_jax.tasks.objects.questions import CATEGORIES, Question, from_record, prompt, qa_type
 from vlm3_jax.tasks.objects.scoring import ObjectsScore, Verdict, by_rules, score, summarize
 
 __all__ = [
     "CATEGORIES",
     "MARGIN",
-    "QUANTITATIVE",
     "Object",
     "ObjectsScore",
     "Question",
@@ -31,6 +24,7 @@ __all__ = [
     "name_regions",
     "parse_answer",
     "prompt",
+    "qa_type",
     "score",
     "summarize",
 ]

@@ -61,6 +61,11 @@ class Question:
     """Names of the boxes in the question, in its order."""
 
 
+def qa_type(category: str) -> str:
+    """How SpatialRGPT-Bench calls the type of a category: 'quantitative' or 'qualitative'."""
+    return "quantitative" if category in QUANTITATIVE else "qualitative"
+
+
 def prompt(question: str, boxes_xyxy: np.ndarray, width: int, height: int) -> str:
     """Puts boxes as text in the place of every `Region [i]` of a question, counted from 0.
 
