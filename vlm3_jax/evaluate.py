@@ -5,7 +5,8 @@
 
 Writes DIR/results.json and DIR/predictions.jsonl when all is done, prints a table on standard error
 and metrics and counts as one JSON line on standard output. Results that DIR holds are never
-replaced. Answers are kept in DIR/answers.jsonl as they come: the same command goes on where it was killed.
+replaced. Answers are kept in DIR/answers.jsonl as they come, and the same command goes on where it
+was killed.
 """
 
 import json
