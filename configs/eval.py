@@ -11,7 +11,9 @@ takes the true one. Which configs and splits VLM3 took is not published either.
 """
 
 from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
 
+_ALL = placeholder(int)  # None, and an integer can be put in its place by a flag.
 _IMAGES = {"images": 500, "seed": 0}
 
 
@@ -32,9 +34,9 @@ def _pose(dataset: str, split: str) -> dict:
 
 
 def _objects(dataset: str, split: str) -> dict:
-    sampling = {"objects": {"focal": 1000.0, "questions_per_image": None}}
+    sampling = {"objects": {"focal": 1000.0, "questions_per_image": _ALL}}
     named = {"task": "objects", "dataset": dataset, "split": split, "sampling": sampling}
-    return named | _IMAGES | {"images": None}  # All, as SpatialRGPT scores them.
+    return named | _IMAGES | {"images": _ALL}  # As SpatialRGPT scores them.
 
 
 BENCHMARKS = {

@@ -4,8 +4,9 @@
     python -m vlm3_jax.evaluate --config=configs/eval.py:ibims1,eth3d_pose --checkpoint=CKPT ...
 
 Writes DIR/results.json and DIR/predictions.jsonl when all is done, prints a table on standard error
-and the metrics as one JSON line on standard output. Results that DIR holds are never replaced.
-Answers are kept in DIR/answers.jsonl as they come: the same command goes on where it was killed.
+and metrics and counts as one JSON line on standard output. Results that DIR holds are never
+replaced. Answers are kept in DIR/answers.jsonl as they come, and the same command goes on where it
+was killed.
 """
 
 import json
@@ -66,7 +67,8 @@ def main() -> None:
         report.write(_WORKDIR.value, results, lines)
         logging.info("wrote %s", _WORKDIR.value)
         print(report.table(results), file=sys.stderr)
-        told = {name: part["metrics"] | part["counts"] for name, part in summaries.items()}
+        parts = ("metrics", "counts")
+        told = {name: {part: one[part] for part in parts} for name, one in summaries.items()}
         print(json.dumps(told), flush=True)
 
 

@@ -1,119 +1,85 @@
 import json
-from dataclasses import asdict
 
 import pytest
 
+from tests.evaluation.made import lines, predictions, results
 from vlm3_jax.errors import BadInput
 from vlm3_jax.evaluation import report
-from vlm3_jax.evaluation.benchmark import Prediction
-from vlm3_jax.evaluation.config import DatasetConfig, EvalConfig
-from vlm3_jax.tasks.certainty import Certainty
+from vlm3_jax.evaluation.tasks import JUDGES
 
-CONFIG = EvalConfig(DatasetConfig("data", "made"))
+TASKS = tuple(JUDGES)
 
 
-def prediction(
-    image: str, parsed: float | None, truth: float, finished: bool = True, certainty=None
-) -> Prediction:
-    score = int(parsed is not None and parsed > 0 and max(parsed / truth, truth / parsed) < 1.25)
-    answer = "" if parsed is None else f"<answer> {parsed} </answer> m²"
-    return Prediction(
-        image=image,
-        shown_image=image,
-        point_xy=(1.0, 2.0),
-        prompt="?",
-        answer=answer,
-        token_ids=(1, 2),
-        finished=finished,
-        parsed=parsed,
-        truth=truth,
-        score=score,
-        log_probability=-0.5,
-        certainty=certainty,
-    )
+@pytest.mark.parametrize("task", TASKS)
+def test_results_name_everything(task):
+    made = predictions(task)
+    found = results(task, made, count=5)
+    assert found["checkpoint"] == "ckpt" and found["swap_images"] is False
+    assert found["config"]["benchmarks"]["b"]["dataset"] == "made"
+    part = found["benchmarks"]["b"]
+    assert (part["task"], part["dataset"], part["split"]) == (task, "made", "test")
+    counts = {"images": 5, "images_without_questions": 2, "questions": len(made), "unfinished": 1}
+    assert counts.items() <= part["counts"].items() and part["counts"]["unparsed"] == 0
+    assert part["format_ceiling"] == part["metrics"]  # All answers are right.
+    assert part["intervals"] and part["intervals"].keys() <= part["metrics"].keys()
+    assert all(low <= high for low, high in part["intervals"].values())
 
 
-PREDICTIONS = [
-    prediction("a", 1.0, 1.0),
-    prediction("a", 2.0, 1.0),
-    prediction("b", None, 1.0, finished=False),
-    prediction("b", -1.0, 4.0),
-]
+@pytest.mark.parametrize("task", TASKS)
+def test_the_ceiling_is_not_moved_by_what_is_answered(task):
+    number = len(predictions(task))
+    part = results(task, predictions(task, texts=["?"] * number))["benchmarks"]["b"]
+    assert part["counts"]["unparsed"] >= number - 3  # Three questions have no category.
+    best = results(task, predictions(task))["benchmarks"]["b"]
+    assert part["format_ceiling"] == best["metrics"] != part["metrics"]
+    assert part["best_constant"] == best["best_constant"]
 
 
-def summarize(predictions):
-    return report.summarize(
-        predictions, CONFIG, num_views=3, checkpoint="ckpt", dtype="float32", device="cpu"
-    )
-
-
-def test_both_countings_and_every_failure():
-    results = summarize(PREDICTIONS)
-    assert results["metrics"] == {"delta1": 1 / 4, "delta1_parsed_only": 1 / 2}
-    assert results["counts"] == {
-        "images": 3,
-        "images_without_points": 1,
-        "questions": 4,
-        "unparsed": 1,
-        "nonpositive": 1,
-        "unfinished": 1,
-    }
-    assert results["best_constant"]["delta1"] == 3 / 4
-    assert results["checkpoint"] == "ckpt"
-    assert results["config"]["dataset"]["name"] == "made"
-
-
-def test_files_hold_everything(tmp_path):
-    results = summarize(PREDICTIONS)
-    report.write(tmp_path / "new", results, PREDICTIONS)
-    assert json.loads((tmp_path / "new" / "results.json").read_text()) == results
-    lines = (tmp_path / "new" / "predictions.jsonl").read_text().splitlines()
-    expected = [json.loads(json.dumps(asdict(p))) for p in PREDICTIONS]
-    assert [json.loads(line) | {"certainty": None} for line in lines] == expected
+@pytest.mark.parametrize("task", TASKS)
+def test_files_hold_everything(task, tmp_path):
+    made = predictions(task)
+    found = results(task, made)
+    report.write(tmp_path / "new", found, lines(task, made))
+    assert json.loads((tmp_path / "new" / "results.json").read_text()) == found
+    read = [json.loads(text) for text in (tmp_path / "new" / "predictions.jsonl").open()]
+    assert read == json.loads(json.dumps(lines(task, made)))
+    for line, one in zip(read, made, strict=True):
+        assert (line["benchmark"], line["task"], line["image"]) == ("b", task, one.judged.image)
+        assert line["prompt"] == one.judged.question.prompt and line["answer"] == one.answer
+        assert {"index", "shown_index", "shown_image", "token_ids", "finished", "parsed"} <= set(
+            line
+        )
+        assert {"truth", "score", "error", "log_probability"} <= set(line)
     assert len(list((tmp_path / "new").iterdir())) == 2
 
 
-def test_certainty_is_scored_beside_the_answers(tmp_path):
-    certain = [
-        prediction("a", 2.0, 1.0, certainty=Certainty(1.1, 0.9, 0.9, 1.2, 0.05)),
-        prediction("a", 1.0, 1.0, certainty=Certainty(2.0, 0.6, 1.9, 2.5, 0.1)),
-        prediction("b", None, 1.0, certainty=Certainty(None, 0.0, None, None, 1.0)),
-    ]
-    results = summarize(certain)
-    assert results["metrics"] == {
-        "delta1": pytest.approx(1 / 3),
-        "delta1_parsed_only": 1 / 2,
-        "delta1_likely": pytest.approx(1 / 3),
-        "mean_confidence": pytest.approx(0.5),
-        "mean_unexplained": pytest.approx(1.15 / 3),
-        "ranges": pytest.approx(2 / 3),
-        "truth_in_range": 1 / 2,
-    }
-    assert "0.3333  value of most probability" in report.table(results)
-    report.write(tmp_path, results, certain)
-    lines = [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text().splitlines()]
-    fields = ("likely_metres", "confidence", "low", "high", "unexplained")
-    assert [lines[0][field] for field in fields] == [1.1, 0.9, 0.9, 1.2, 0.05]
-    assert lines[2]["likely_metres"] is None and "certainty" not in lines[2]
+@pytest.mark.parametrize("task", TASKS)
+def test_the_table_names_the_figures(task):
+    made = predictions(task)
+    text = report.table(results(task, made, swap_images=True))
+    assert (
+        f"b: {task}, made test, {len(made)} questions, 3 images, 0 unparsed, 1 unfinished" in text
+    )
+    assert "images swapped" in text and "best constant" in text and "format ceiling" in text
+    for name, value in results(task, made)["benchmarks"]["b"]["metrics"].items():
+        (row,) = [row for row in text.splitlines() if row.split()[:1] == [name]]
+        assert row.split()[1] == ("-" if value is None else f"{value:.4f}")
 
 
-def test_results_without_a_usable_number():
-    results = summarize([prediction("a", None, 1.0)])
-    assert results["metrics"] == {"delta1": 0.0, "delta1_parsed_only": None}
-    assert json.loads(json.dumps(results, allow_nan=False)) == results
-    assert "  -  usable numbers only" in report.table(results)
-
-
-def test_table_names_the_figures():
-    text = report.table(summarize(PREDICTIONS))
-    assert "made test: 4 questions, 3 images" in text
-    assert all(figure in text for figure in ("0.2500", "0.5000", "0.7500"))
+def test_a_metric_of_nothing_is_none():
+    made = predictions("depth", texts=["?"] * 9)
+    found = results("depth", made)
+    assert found["benchmarks"]["b"]["metrics"]["delta1_parsed_only"] is None
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    (row,) = [r for r in report.table(found).splitlines() if "delta1_parsed_only" in r]
+    assert row.split()[1] == "-"
 
 
 def test_results_are_never_replaced(tmp_path):
     report.check_workdir(tmp_path / "new")
     assert not (tmp_path / "new").exists()
-    report.write(tmp_path, summarize(PREDICTIONS), PREDICTIONS)
+    made = predictions("depth")
+    report.write(tmp_path, results("depth", made), lines("depth", made))
     with pytest.raises(BadInput, match="holds results already"):
         report.check_workdir(tmp_path)
 
@@ -129,8 +95,9 @@ def test_a_crash_while_writing_leaves_no_results(tmp_path, monkeypatch):
     def crash(value):
         raise OSError("no space left")
 
+    made = predictions("depth")
     monkeypatch.setattr(report, "json_bytes", crash)
     with pytest.raises(OSError, match="no space"):
-        report.write(tmp_path, summarize(PREDICTIONS), PREDICTIONS)
+        report.write(tmp_path, results("depth", made), lines("depth", made))
     assert not (tmp_path / "results.json").exists()
     report.check_workdir(tmp_path)

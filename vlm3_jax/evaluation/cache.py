@@ -54,7 +54,8 @@ class AnswerCache:
             self._check(lines[0], identity)
         for line in lines[1:]:
             fields = json.loads(line)
-            self._answers[fields.pop("key")] = _answer(fields)
+            key = fields.pop("key")
+            self._answers[key] = _answer(**fields)
 
     def __len__(self) -> int:
         return len(self._answers)
@@ -109,6 +110,7 @@ def _of_all(identity: dict[str, Any], data: bytes) -> tuple[dict[str, Any], byte
     return json.loads(head), data
 
 
-def _answer(fields: dict[str, Any]) -> Answer:
-    values = tuple(ValueMass(**value) for value in fields.pop("values"))
-    return Answer(token_ids=tuple(fields.pop("token_ids")), values=values, **fields)
+def _answer(token_ids: list[int], values: list[dict[str, float]], **others: Any) -> Answer:
+    return Answer(
+        token_ids=tuple(token_ids), values=tuple(ValueMass(**value) for value in values), **others
+    )

@@ -103,15 +103,14 @@ class PoseJudge:
         pairs = list(_pairs(judged))
         rotation, direction = _best_pose(pairs)
         lengths = [np.linalg.norm(pair.translation) for pair in pairs if pair.is_metric]
-        angles = yaw_pitch_roll(rotation)
-        answer = PoseAnswer(
-            angle=rotation_angle_degrees(rotation),
-            yaw_pitch_roll=angles,
-            direction=tuple(direction.tolist()),
-            distance=weighted_median(lengths, 1 / (np.array(lengths) + 1e-4)),
-        )
-        same = [dataclasses.replace(pair, answer=answer) for pair in pairs]
-        return dataclasses.asdict(answer) | _metrics(same)
+        said = {
+            "angle": rotation_angle_degrees(rotation),
+            "yaw_pitch_roll": list(yaw_pitch_roll(rotation)),
+            "direction": direction.tolist(),
+            "distance": weighted_median(lengths, 1 / (np.array(lengths) + 1e-4)),
+        }
+        same = [dataclasses.replace(pair, answer=PoseAnswer(**said)) for pair in pairs]
+        return said | _metrics(same)
 
     def record(self, judged: Judged) -> dict[str, Any]:
         """See `Judge`."""
