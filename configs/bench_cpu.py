@@ -18,8 +18,8 @@ def get_config() -> ConfigDict:
             },
             "data": {
                 "data_dir": "runs/bench/data",
-                "name": "synthetic_rooms/views",
-                "sampling": {"focal": 260.0, "questions_per_image": 4},
+                "sources": {"rooms": {"name": "synthetic_rooms/views", "task": "depth"}},
+                "samplings": {"depth": {"focal": 260.0, "questions_per_image": 4}},
                 "open_rows": 4,
                 "max_tokens": 1664,
                 "max_patches": 896,

@@ -13,8 +13,8 @@ def get_config() -> ConfigDict:
             },
             "data": {
                 "data_dir": "runs/quickstart/data",
-                "name": "synthetic_rooms/quickstart",
-                "sampling": {"focal": 100.0, "questions_per_image": 10},
+                "sources": {"rooms": {"name": "synthetic_rooms/quickstart", "task": "depth"}},
+                "samplings": {"depth": {"focal": 100.0, "questions_per_image": 10}},
                 # Each question sees the image and itself alone, as at evaluation.
                 "questions": "independent",
                 "max_tokens": 288,

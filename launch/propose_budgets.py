@@ -3,8 +3,8 @@
     python -m launch.propose_budgets --config=configs/depth.py --config.data.data_dir=DATA \
         --config.data.open_rows=16
 
-It encodes some samples of the dataset, packs samples of their sizes at random into rows of growing
-length, and takes the shortest rows that become as full as wanted.
+It encodes the samples that training begins with, packs samples of their sizes at random into rows
+of growing length, and takes the shortest rows that become as full as wanted.
 """
 
 from absl import flags
@@ -38,7 +38,8 @@ def main() -> None:
     encoder = Encoder.from_folder(hub.assets_dir(config.model.checkpoint))
     sizes = sample_sizes(data, encoder, NUM_SAMPLES.value, config.seed)
     packed = propose(sizes, data.open_rows, TOKEN_FILL.value, PATCH_FILL.value, config.seed)
-    print(f"{len(sizes)} samples of {data.name}, split {data.split}, questions {data.questions!r}:")
+    labels = ", ".join(data.active_sources)
+    print(f"{len(sizes)} samples of {labels}, questions {data.questions!r}:")
     for name, column in zip(Size._fields, sizes.T, strict=True):
         print(
             f"  {name:11}mean {column.mean():8.1f}  least {column.min():6}  most {column.max():6}"

@@ -23,7 +23,8 @@ DIR = flags.DEFINE_string("dir", None, "Folder that the quickstart wrote to.", r
 def main() -> None:
     """Prints the report and draws the picture."""
     folder = Path(DIR.value)
-    name = quickstart.get_config().data.name
+    (source,) = quickstart.get_config().data.sources.values()
+    name = source.name
     train = open_source(folder / "data", name, "train")
     held_out = open_source(folder / "data", name, "validation")
 

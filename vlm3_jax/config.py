@@ -6,6 +6,8 @@ type hints the only types allowed, and its defaults fill what a configuration fi
 
 import dataclasses
 import difflib
+import re
+import sys
 import types
 import typing
 from pathlib import Path
@@ -47,24 +49,41 @@ class _FileParser(flags.ArgumentParser):
         if not Path(file).is_file():
             raise ValueError(f"{file} does not exist: name a configuration file.")
         config = self._parser.parse(argument)
-        _add_groups(config, self._cls)
+        _add_groups(config, self._cls, "config")
         return config
 
 
-def _add_groups(config: ConfigDict, cls: type) -> None:
+def _add_groups(config: ConfigDict, cls: type, path: str) -> None:
     for name, hint in typing.get_type_hints(cls).items():
-        if dataclasses.is_dataclass(hint):
-            if name not in config:
-                config[name] = ConfigDict()
-            if isinstance(config[name], ConfigDict):
-                _add_groups(config[name], hint)
+        is_dict = typing.get_origin(hint) is dict
+        if not (is_dict or dataclasses.is_dataclass(hint)):
+            continue
+        if name not in config:
+            config[name] = ConfigDict()
+        group = config[name]
+        if not isinstance(group, ConfigDict):
+            continue  # `parse` refuses it.
+        if not is_dict:
+            _add_groups(group, hint, f"{path}.{name}")
+        elif dataclasses.is_dataclass(element := typing.get_args(hint)[1]):
+            for label in {*group, *_overridden_labels(f"{path}.{name}")}:
+                if label not in group:
+                    group[label] = ConfigDict()
+                if isinstance(group[label], ConfigDict):
+                    _add_groups(group[label], element, f"{path}.{name}.{label}")
+
+
+def _overridden_labels(path: str) -> list[str]:
+    """The groups in the dict at `path` that overrides on the command line name."""
+    pattern = re.compile(rf"--?{re.escape(path)}\.(\w+)\.")
+    return [found[1] for argument in sys.argv if (found := pattern.match(argument))]
 
 
 def parse(cls: type[T], config: ConfigDict) -> T:
     """Turns a configuration into `cls`, a frozen dataclass, checking every key and every type.
 
-    Nested dataclasses, `X | None`, `Literal`, `tuple[X, ...]` and `tuple[X, Y]` are understood; an
-    int is accepted for a float and a list for a tuple, but a bool is no int.
+    Nested dataclasses, `X | None`, `Literal`, `tuple[X, ...]`, `tuple[X, Y]` and `dict[str, X]` are
+    understood; an int is accepted for a float and a list for a tuple, but a bool is no int.
 
     Raises:
         BadInput: a key is unknown or missing, a value has another type, or the dataclass itself
@@ -123,6 +142,10 @@ def _parse_value(hint: Any, value: Any, path: str) -> Any:
         if len(arguments) == len(value):
             pairs = enumerate(zip(arguments, value, strict=True))
             return tuple(_parse_value(kind, item, f"{path}[{i}]") for i, (kind, item) in pairs)
+    if origin is dict and isinstance(value, dict):
+        return {
+            key: _parse_value(arguments[1], item, f"{path}.{key}") for key, item in value.items()
+        }
     if origin is Literal and value in arguments:
         return value
     if hint is float and type(value) is int:
@@ -159,6 +182,8 @@ def _describe(hint: Any) -> str:
         return f"a tuple whose elements are each {_describe(arguments[0])}"
     if origin is tuple:
         return f"a tuple of {', '.join(_describe(kind) for kind in arguments)}"
+    if origin is dict:
+        return f"a group of which each is {_describe(arguments[1])}"
     return {int: "an integer", float: "a number", str: "a string", bool: "True or False"}[hint]
 
 

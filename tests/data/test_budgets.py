@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import grain
 import numpy as np
 import pytest
@@ -46,7 +48,7 @@ def make(encoder: Encoder, rng, width: int, height: int, focals, num_images: int
     sample = Sample((image,) * num_images, tuple(turns), "sample")
     encoded = encoder.encode(sample, "turns")
     pixels = encoded.images._replace(patches=encoded.images.patches[:, :0])
-    return Encoded(encoded.key, encoded.text, pixels, encoded.targets, encoded.loss_weights)
+    return replace(encoded, images=pixels)
 
 
 def sizes_of(samples: list[Encoded]) -> np.ndarray:

@@ -8,8 +8,9 @@ import orbax.checkpoint as ocp
 import pytest
 
 from tests.data import toy
+from vlm3_jax.data.mixture import SourceConfig
 from vlm3_jax.data.pipeline import DataConfig, train_iterator
-from vlm3_jax.data.sampling import DepthSampling
+from vlm3_jax.data.sampling import DepthSampling, Samplings
 from vlm3_jax.errors import BadInput
 from vlm3_jax.models.inputs import Batch
 
@@ -22,11 +23,11 @@ PACKED = {"open_rows": 3, "max_tokens": 2000, "max_patches": 80, "max_supervised
 def config(toy_data) -> DataConfig:
     return DataConfig(
         data_dir=str(toy_data),
-        name=toy.NAME,
+        sources={"toy": SourceConfig(toy.NAME, "depth")},
         max_tokens=720,
         max_patches=32,
         max_supervised=200,
-        sampling=DepthSampling(focal=60.0, questions_per_image=2),
+        samplings=Samplings(depth=DepthSampling(focal=60.0, questions_per_image=2)),
     )
 
 
@@ -40,7 +41,7 @@ def iterate(config, encoder, **options) -> grain.DatasetIterator:
 
 
 def arrays(batch: Batch) -> list[np.ndarray]:
-    return [*batch.text, *batch.images, batch.targets, batch.loss_weights]
+    return [*batch.text, *batch.images, batch.targets, batch.loss_weights, batch.source_ids]
 
 
 def assert_equal(batches: list[Batch], expected: list[Batch]) -> None:
@@ -250,4 +251,4 @@ def test_settings_that_cannot_be_used_are_refused(config, encoder):
     with pytest.raises(BadInput, match="which 3 processes do not share"):
         iterate(config, encoder, process_count=3)
     with pytest.raises(BadInput, match="holds no built dataset"):
-        iterate(replace(config, name="nothing"), encoder)
+        iterate(replace(config, sources={"toy": SourceConfig("nothing", "depth")}), encoder)

@@ -30,7 +30,7 @@ def test_training_fills_the_proposed_rows(inputs):
         ],
     )
     assert done.status == 0, done.err
-    assert "12 samples of depthlm_jsonl, split train, questions 'turns':" in done.out
+    assert "256 samples of made_up, questions 'turns':" in done.out
     assert re.search(r"^  patches +mean +21\.3 +least +16 +most +24$", done.out, re.MULTILINE)
     open_rows, max_tokens, max_patches, max_supervised = map(
         int, re.findall(r"--\S+=(\d+)", done.out)

@@ -90,8 +90,8 @@ def settings(folder: Path, **changes: Any) -> dict[str, Any]:
         },
         "data": {
             "data_dir": str(folder / "built"),
-            "name": "depthlm_jsonl",
-            "sampling": {"focal": 80.0, "questions_per_image": 2},
+            "sources": {"made_up": {"name": "depthlm_jsonl", "task": "depth"}},
+            "samplings": {"depth": {"focal": 80.0, "questions_per_image": 2}},
             "max_tokens": 96,
             "max_patches": 64,
             "max_supervised": 32,

@@ -53,6 +53,7 @@ def make_batch(rng: np.random.Generator, rows: int, length: int = 40, patches: i
         ImageInputs(*(np.stack(arrays) for arrays in zip(*images, strict=True))),
         np.stack(targets),
         np.stack(weights),
+        np.zeros((rows, length), np.int32),
     )
 
 

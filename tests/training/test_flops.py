@@ -39,7 +39,7 @@ def batch(patches, tokens, supervised):
     weights = np.zeros(token_ids.shape, np.float32)
     weights[:, :supervised] = 1
     text = TextInputs(None, None, token_ids, None, None)
-    return Batch(text, ImageInputs(None, patch_ids, None, None, None), None, weights)
+    return Batch(text, ImageInputs(None, patch_ids, None, None, None), None, weights, None)
 
 
 def test_depth_sample_of_the_4b_model():

@@ -27,6 +27,10 @@ EXACT = (
 )
 
 
+def source(**changes) -> dict:
+    return {"made_up": {"name": "depthlm_jsonl", "task": "depth"} | changes}
+
+
 @pytest.fixture(scope="module")
 def finished(inputs):
     """A run of 20 steps that nothing stopped."""
@@ -179,8 +183,11 @@ def test_memory_settings_and_resume(inputs, tmp_path):
         ({"optimizer__frozen": ("visual/.*",)}, "matches no parameter"),
         ({"data__max_supervised": 5}, "answer tokens, but max_supervised is 5: raise it"),
         ({"gradient_accumulation": 3}, "batch_size is 8, .*in 3 parts"),
-        ({"data__split": "train[:0]"}, r"depthlm_jsonl.* 'train\[:0\]'"),
-        ({"data__name": "nothing"}, "holds no built dataset"),
+        (
+            {"data__sources": source(split="train[:0]")},
+            r"config\.data\.sources\.made_up: depthlm_jsonl.* 'train\[:0\]'",
+        ),
+        ({"data__sources": source(name="nothing")}, "holds no built dataset"),
         ({"data__max_tokens": 20}, "max_tokens is 20: raise it"),
         ({"model__checkpoint": "/nowhere/at/all"}, "/nowhere/at/all"),
         ({"model__init": "checkpoint"}, "checkpoint.* holds no .*safetensors"),

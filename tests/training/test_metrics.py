@@ -41,7 +41,9 @@ def clock(monkeypatch):
 
 def test_rates_are_over_the_steps_since_the_last_line(tmp_path, clock, monkeypatch):
     monkeypatch.setattr(training_metrics, "peak_flops", lambda device: 60e12)
-    with MetricsLog(Workdir(tmp_path), total_steps=5, every=2, first_step=1) as log:
+    with MetricsLog(
+        Workdir(tmp_path), total_steps=5, every=2, first_step=1, tasks={"rooms": "depth"}
+    ) as log:
         for step in range(1, 6):
             clock.now = step / 4  # A step ends when it is queued; the host takes 0.25 s for each.
             log.add(step, values(loss=step, num_tokens=100.0 * step))
@@ -72,7 +74,9 @@ def test_rates_are_over_the_steps_since_the_last_line(tmp_path, clock, monkeypat
 
 @pytest.mark.parametrize("bad", [{"loss": float("nan")}, {"grad_norm": float("inf")}])
 def test_divergence(tmp_path, bad):
-    with MetricsLog(Workdir(tmp_path), total_steps=9, every=1, first_step=1) as log:
+    with MetricsLog(
+        Workdir(tmp_path), total_steps=9, every=1, first_step=1, tasks={"rooms": "depth"}
+    ) as log:
         log.add(1, values())
         log.add(2, values(**bad))
         with pytest.raises(BadInput, match=r"training diverged at step 2: .*(nan|inf)"):

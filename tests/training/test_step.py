@@ -106,7 +106,7 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(single, parts):
     assert float(expected["loss"]) == pytest.approx(float(mean), rel=1e-6)
     same_state, found = accumulating(same_state, batch(0))
     for name in expected:
-        assert float(found[name]) == pytest.approx(float(expected[name]), rel=1e-6), name
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-6, err_msg=name)
     moments = [s.opt_state[1][0].mu for s in (same_state, state)]
     for a, b in zip(*map(jax.tree.leaves, moments), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-6 * np.abs(b).max())

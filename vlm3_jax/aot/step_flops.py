@@ -61,6 +61,7 @@ def full_row(data: DataConfig) -> Batch:
         ImageInputs(None, _segments(data.max_patches, data.max_image_patches), None, None, None),
         None,
         weights.astype(np.float32)[None],
+        None,
     )
 
 

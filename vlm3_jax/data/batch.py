@@ -60,6 +60,7 @@ def pad(rows: Sequence[Encoded], max_tokens: int, max_patches: int) -> Batch:
         images=pad_inputs([row.images for row in rows], ImageInputs, max_patches),
         targets=_stack([row.targets for row in rows], max_tokens, 0),
         loss_weights=_stack([row.loss_weights for row in rows], max_tokens, 0),
+        source_ids=_stack([row.source_ids for row in rows], max_tokens, 0),
     )
 
 
@@ -89,6 +90,7 @@ def abstract_batch(rows: int, max_tokens: int, max_patches: int, vision: VisionC
         ),
         targets=tokens(),
         loss_weights=tokens(dtype="float32"),
+        source_ids=tokens(),
     )
 
 

@@ -6,9 +6,7 @@ import numpy as np
 
 from vlm3_jax.data.encoder import Encoder, Size
 from vlm3_jax.data.packing import FirstFit
-from vlm3_jax.data.pipeline import DataConfig
-from vlm3_jax.data.sampling import training_sample
-from vlm3_jax.data.sources import open_source
+from vlm3_jax.data.pipeline import DataConfig, drawn_samples, open_sources
 from vlm3_jax.errors import BadInput
 
 # Lengths that attention kernels take in whole blocks, and whole merge blocks of patches.
@@ -30,25 +28,22 @@ class Filling:
 
 
 def sample_sizes(config: DataConfig, encoder: Encoder, count: int, seed: int) -> np.ndarray:
-    """Encodes samples drawn from a dataset, whatever its budgets.
+    """Encodes the samples that training begins with, whatever the budgets.
 
     Args:
         config: what is trained on.
         encoder: of the model to be trained.
-        count: samples to draw without repeats; all where the dataset has fewer.
-        seed: of the draw.
+        count: samples to encode.
+        seed: of the run.
 
     Returns:
         int [N, 3], each a `Size`.
 
     Raises:
-        BadInput: the dataset is missing, or a record cannot be used.
+        BadInput: a dataset is missing, or a record cannot be used.
     """
-    source = open_source(config.data_dir, config.name, config.split)
-    rng = np.random.default_rng(seed)
-    chosen = rng.permutation(len(source))[:count]
-    samples = (training_sample(config.sampling, source[index], rng) for index in chosen)
-    return np.array([encoder.encode(sample, config.questions).size for sample in samples])
+    samples = drawn_samples(open_sources(config), config, encoder, seed)
+    return np.array([samples[number].sample.size for number in range(count)])
 
 
 def simulate(sizes: np.ndarray, budget: Size, open_rows: int) -> Filling:

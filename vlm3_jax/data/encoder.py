@@ -43,6 +43,8 @@ class Encoded:
     """int32 [L]."""
     loss_weights: np.ndarray
     """float32 [L]."""
+    source_ids: np.ndarray
+    """int32 [L]; 0 until a mixture says which of its sources the sample is of."""
 
     @property
     def size(self) -> Size:
@@ -248,7 +250,7 @@ class Encoder:
             question_ids=question_ids,
             visual_index=np.where(is_image, np.cumsum(is_image) - 1, -1).astype(np.int32),
         )
-        return Encoded(key, text, images, targets, loss_weights)
+        return Encoded(key, text, images, targets, loss_weights, np.zeros_like(tokens))
 
     def _render(self, sample: Sample, num_turns: int, last_answer: bool) -> str:
         try:

@@ -41,6 +41,7 @@ def join(samples: Sequence[Encoded]) -> Encoded:
         images=ImageInputs(*map(np.concatenate, zip(*images, strict=True))),
         targets=np.concatenate([sample.targets for sample in samples]),
         loss_weights=np.concatenate([sample.loss_weights for sample in samples]),
+        source_ids=np.concatenate([sample.source_ids for sample in samples]),
     )
 
 

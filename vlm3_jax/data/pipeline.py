@@ -1,20 +1,33 @@
 """The Grain loader: records drawn, asked about and encoded, in worker processes, then batched."""
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import NamedTuple
 
 import grain
 import numpy as np
-from absl import flags
+from absl import flags, logging
 
 from vlm3_jax.data.batch import check_reach, check_size, pad
+from vlm3_jax.data.chat import Sample
 from vlm3_jax.data.encoder import Encoded, Encoder, QuestionMode, Size
+from vlm3_jax.data.mixture import (
+    Draw,
+    MixtureSource,
+    SourceConfig,
+    active,
+    check_mixture,
+    draw_order,
+    open_mixture,
+)
 from vlm3_jax.data.packing import PackIterDataset
-from vlm3_jax.data.records import DepthRecord
-from vlm3_jax.data.sampling import DepthSampling, training_sample
-from vlm3_jax.data.sources import open_source
+from vlm3_jax.data.sampling import Samplings, training_sample
 from vlm3_jax.errors import BadInput
 
+# Records with nothing to ask about that a draw passes over one after the other, at most.
+_MOST_PASSED_OVER = 1000
 _LIMITS = (
     "max_tokens",
     "max_patches",
@@ -30,8 +43,8 @@ class DataConfig:
 
     data_dir: str
     """Folder that datasets were built into."""
-    name: str
-    """The dataset, with its TFDS config if it has any: `synthetic_rooms/views`."""
+    sources: dict[str, SourceConfig]
+    """What is drawn from; a key is a label of one's own, which logs use."""
     max_tokens: int
     """Tokens of a row; shorter ones are padded, a longer sample is an error that names it."""
     max_patches: int
@@ -47,8 +60,11 @@ class DataConfig:
     what is further away, so the closer the faster. None: those of a row."""
     max_image_patches: int | None = None
     """Patches of the largest image; likewise."""
-    split: str = "train"
-    sampling: DepthSampling = DepthSampling()  # noqa: RUF009 (it is frozen)
+    task_weights: dict[str, float] = field(default_factory=dict)
+    """How often each task is asked, relative to the others; then `weight` of a source is relative
+    to those of its task. If empty, sources of all tasks are relative to each other."""
+    samplings: Samplings = Samplings()  # noqa: RUF009 (it is frozen)
+    """How each task asks."""
     questions: QuestionMode = "turns"
     """`turns`: the questions on an image are one conversation, each sees the earlier ones.
     `independent`: each sees the image and itself alone, as at evaluation."""
@@ -61,6 +77,12 @@ class DataConfig:
             value, least = getattr(self, name), 1 if name in _LIMITS else 0
             if value is not None and value < least:
                 raise BadInput(f"{name} is {value}, but must be at least {least}.")
+        check_mixture(self.sources, self.task_weights)
+
+    @property
+    def active_sources(self) -> dict[str, SourceConfig]:
+        """Those that are drawn from at all, in the order in which a batch numbers them."""
+        return active(self.sources, self.task_weights)
 
     @property
     def budget(self) -> Size:
@@ -77,9 +99,11 @@ def train_iterator(
     process_index: int = 0,
     process_count: int = 1,
 ) -> grain.DatasetIterator:
-    """Endless batches of this process's rows; every epoch is shuffled anew.
+    """Endless batches of this process's rows; every epoch of a source is shuffled anew.
 
-    The order of the samples, the points drawn in them and the share of each process in a number of
+    A record that its task finds nothing to ask about is passed over for the next one of its source.
+
+    The order of the samples, what is drawn about them and the share of each process in a number of
     samples do not depend on workers. With one sample a row, the rows of the global batch and their
     order are the same for any number of processes. With several, each process packs its own share
     of the same samples, so another number of processes puts them into other rows and batches: two
@@ -91,7 +115,7 @@ def train_iterator(
         config: what to read.
         encoder: of the model to be trained.
         batch_size: rows of the global batch, a multiple of `process_count`.
-        seed: of the order and of the points drawn.
+        seed: of the order and of what is asked.
         process_index: which of the global batch's equal runs of rows are this process's.
         process_count: how many processes share a batch.
 
@@ -99,18 +123,19 @@ def train_iterator(
         Iterator over `Batch`; close it after use.
 
     Raises:
-        BadInput: the dataset is missing, or a setting cannot be used; while iterating, a record
-            cannot be used or does not fit the budgets.
+        BadInput: a dataset is missing, or a setting cannot be used; while iterating, a record
+            cannot be used or does not fit the budgets, or a source has nothing to ask about.
     """
     block = encoder.image_processor.merge_size**2
     if config.max_patches % block:
         raise BadInput(f"max_patches is {config.max_patches}, but must be a multiple of {block}.")
     if batch_size % process_count:
         raise BadInput(f"batch_size is {batch_size}, which {process_count} processes do not share.")
-    source = open_source(config.data_dir, config.name, config.split)
+    mixture = open_sources(config)
+    _log_mixture(config, mixture)
     # All that is random is fixed by a sample's place in the global order, before it is divided.
-    samples = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
-    samples = samples.random_map(partial(_encode, encoder=encoder, config=config))
+    samples = drawn_samples(mixture, config, encoder, seed)
+    samples = samples.map(partial(_check, config=config))
     share = _ProcessSamples(samples, batch_size, process_index, process_count)
     # Samples and batches are large, so few are kept ready.
     ready = grain.MapDataset.source(share).to_iter_dataset(
@@ -121,19 +146,123 @@ def train_iterator(
             flags.FLAGS.mark_as_parsed()  # Grain hands absl's flags to its workers.
         ready = ready.mp_prefetch(grain.MultiprocessingOptions(num_workers=config.num_workers))
     # Packed behind the workers, rows do not depend on their number.
-    rows = PackIterDataset(ready, share.__getitem__, config.budget, config.open_rows)
+    counted = ready.map(_PassedOver())
+    rows = PackIterDataset(
+        counted, lambda index: share[index].sample, config.budget, config.open_rows
+    )
     fill_up = partial(pad, max_tokens=config.max_tokens, max_patches=config.max_patches)
     batches = rows.batch(batch_size // process_count, batch_fn=fill_up)
     return iter(grain.experimental.ThreadPrefetchIterDataset(batches, prefetch_buffer_size=2))
 
 
-def _encode(
-    record: DepthRecord, rng: np.random.Generator, *, encoder: Encoder, config: DataConfig
-) -> Encoded:
-    sample = encoder.encode(training_sample(config.sampling, record, rng), config.questions)
-    check_size(sample, config.budget)
-    check_reach(sample, config.max_sample_tokens, config.max_image_patches)
-    return sample
+class Drawn(NamedTuple):
+    """What a draw has become."""
+
+    sample: Encoded
+    label: str
+    """Of its source."""
+    passed_over: tuple[str, ...]
+    """Keys of records before it that have nothing to ask about."""
+
+
+def open_sources(config: DataConfig) -> tuple[MixtureSource, ...]:
+    """The sources that are drawn from.
+
+    Raises:
+        BadInput: one of them is missing, empty, or of records that its task does not ask about.
+    """
+    return open_mixture(config.data_dir, config.sources, config.task_weights, config.samplings)
+
+
+def drawn_samples(
+    mixture: Sequence[MixtureSource], config: DataConfig, encoder: Encoder, seed: int
+) -> grain.MapDataset[Drawn]:
+    """The samples of all processes in their order, without end, whatever their sizes.
+
+    Reading one that cannot be made raises BadInput.
+    """
+    order = draw_order(
+        {source.label: len(source) for source in mixture},
+        {source.label: source.share for source in mixture},
+        seed,
+    )
+    make = partial(_make, mixture=mixture, config=config, encoder=encoder)
+    return order.random_map(make, seed=seed)
+
+
+def _make(
+    draw: Draw,
+    rng: np.random.Generator,
+    *,
+    mixture: Sequence[MixtureSource],
+    config: DataConfig,
+    encoder: Encoder,
+) -> Drawn:
+    source = mixture[draw.source]
+    sample, passed_over = _ask(source, draw.record, rng, config.samplings)
+    encoded = encoder.encode(sample, config.questions)
+    source_ids = np.full_like(encoded.text.tokens, draw.source)
+    return Drawn(replace(encoded, source_ids=source_ids), source.label, passed_over)
+
+
+def _ask(
+    source: MixtureSource, first: int, rng: np.random.Generator, samplings: Samplings
+) -> tuple[Sample, tuple[str, ...]]:
+    """A sample of the first record from `first` on that something can be asked about."""
+    passed_over = []
+    for number in range(min(len(source), _MOST_PASSED_OVER)):
+        record = source[(first + number) % len(source)]
+        sample = training_sample(samplings.of(source.task), record, rng)
+        if sample is not None:
+            return sample, tuple(passed_over)
+        passed_over.append(record.key)
+    raise BadInput(
+        f"config.data.sources.{source.label}: {len(passed_over)} records in a row, such as"
+        f" {passed_over[0]}, have nothing to ask about in task {source.task!r}: leave it out, or"
+        " build it anew."
+    )
+
+
+def _check(drawn: Drawn, config: DataConfig) -> Drawn:
+    check_size(drawn.sample, config.budget)
+    check_reach(drawn.sample, config.max_sample_tokens, config.max_image_patches)
+    return drawn
+
+
+class _PassedOver:
+    """Takes the samples out, and logs how many records were passed over, more and more rarely."""
+
+    def __init__(self):
+        self._counts: Counter[str] = Counter()
+
+    def __call__(self, drawn: Drawn) -> Encoded:
+        for key in drawn.passed_over:
+            self._counts[drawn.label] += 1
+            count = self._counts[drawn.label]
+            if count == 10 ** (len(str(count)) - 1):
+                logging.warning(
+                    "%s: a draw fell on %s, which has nothing to ask about, and took the next"
+                    " record; %d such draws so far",
+                    drawn.label,
+                    key,
+                    count,
+                )
+        return drawn.sample
+
+
+def _log_mixture(config: DataConfig, mixture: Sequence[MixtureSource]) -> None:
+    for source in mixture:
+        logging.info(
+            "source %s: %s, %s of %s, %d records, %.2f%% of the draws",
+            source.label,
+            source.task,
+            config.sources[source.label].split,
+            config.sources[source.label].name,
+            len(source),
+            100 * source.share,
+        )
+    if left_out := sorted(config.sources.keys() - config.active_sources.keys()):
+        logging.info("sources left out, for their weight is 0: %s", ", ".join(left_out))
 
 
 @dataclass(frozen=True)
@@ -148,7 +277,7 @@ class _ProcessSamples:
     def __len__(self) -> int:
         return len(self.samples) // self.process_count
 
-    def __getitem__(self, index: int) -> Encoded:
+    def __getitem__(self, index: int) -> Drawn:
         share = self.batch_size // self.process_count
         batch, place = divmod(index, share)
         return self.samples[batch * self.batch_size + self.process_index * share + place]

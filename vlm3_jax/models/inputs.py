@@ -53,3 +53,6 @@ class Batch(NamedTuple):
     """int32 [B, L]: the token that position i must predict."""
     loss_weights: Array
     """float32 [B, L]: 1 where the target is an answer token, else 0."""
+    source_ids: Array
+    """int32 [B, L]: which source of the mixture, from 0, the token's sample is of; the model does
+    not see it."""

@@ -76,7 +76,10 @@ def train(config: TrainConfig, workdir: str | Path) -> None:
             workdir.begin(config, assets)
         else:
             workdir.resume(config, done)
-        with MetricsLog(workdir, config.total_steps, config.log_every, done + 1) as metrics_log:
+        tasks = {label: source.task for label, source in config.data.active_sources.items()}
+        with MetricsLog(
+            workdir, config.total_steps, config.log_every, done + 1, tasks
+        ) as metrics_log:
             for step in range(done + 1, config.total_steps + 1):
                 state, metrics = step_function(state, batch)
                 metrics_log.add(step, metrics)

@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 
@@ -32,14 +33,33 @@ class MetricsLog:
     It looks at a step's metrics when the next step has been queued, so the devices never wait for
     the host to read them, and the host is never more than one step ahead.
 
-    Values such as the loss are those of the logged step itself. Rates are over the steps since the
+    Values such as the loss are those of the logged step itself. Of a mixture, `samples/SOURCE` is
+    how many samples of it were trained on, and `loss/TASK`, where there are several tasks, the mean
+    over the task's answer tokens (none where there were none), both over all steps since the line
+    before. Rates are over the steps since the
     line before, and so is `device_wait_s`: the seconds a step for which devices had nothing to do,
     from the end of one step until the host had queued the next, because it was still preparing the
     batch or saving. Only the first process writes.
     """
 
-    def __init__(self, workdir: Workdir, total_steps: int, every: int, first_step: int):
-        self._total_steps, self._every = total_steps, every
+    def __init__(
+        self,
+        workdir: Workdir,
+        total_steps: int,
+        every: int,
+        first_step: int,
+        tasks: Mapping[str, str],
+    ):
+        """Begins a run, or goes on with one.
+
+        Args:
+            workdir: of the run.
+            total_steps: of the whole run; the last one is logged too.
+            every: steps from line to line.
+            first_step: that comes next.
+            tasks: the task of each source, by label, in the order in which steps count them.
+        """
+        self._total_steps, self._every, self._tasks = total_steps, every, tasks
         self._writes = jax.process_index() == 0
         if self._writes:
             self._file = workdir.metrics.open("a", buffering=1)
@@ -90,13 +110,30 @@ class MetricsLog:
             )
         self._window.append(values)
         if step % self._every == 0 or step == self._total_steps:
-            self._write({"step": step, **{k: values[k] for k in _STEP_VALUES}, **self._rates()})
+            own = {name: values[name] for name in _STEP_VALUES}
+            self._write({"step": step, **own, **self._by_source(), **self._rates()})
             self._start_window()
 
     def _start_window(self) -> None:
-        self._window: list[dict[str, float]] = []
+        self._window: list[dict[str, float | list[float]]] = []
         self._device_wait = 0.0
         self._started = time.perf_counter()
+
+    def _by_source(self) -> dict[str, float]:
+        """Of the steps in the window; nothing where there is one source, for it is all."""
+        if len(self._tasks) == 1:
+            return {}
+        losses, tokens, samples = (
+            dict(zip(self._tasks, np.sum([v[name] for v in self._window], axis=0), strict=True))
+            for name in ("source_loss", "source_supervised", "source_samples")
+        )
+        found = {f"samples/{label}": float(count) for label, count in samples.items()}
+        names = sorted(set(self._tasks.values()))
+        for name in names if len(names) > 1 else []:
+            labels = [label for label, task in self._tasks.items() if task == name]
+            if count := sum(tokens[label] for label in labels):
+                found[f"loss/{name}"] = float(sum(losses[label] for label in labels) / count)
+        return found
 
     def _rates(self) -> dict[str, float]:
         seconds = time.perf_counter() - self._started
@@ -137,8 +174,8 @@ class MetricsLog:
         )
 
 
-def _read(metrics: dict[str, jax.Array]) -> tuple[dict[str, float], float]:
+def _read(metrics: dict[str, jax.Array]) -> tuple[dict[str, float | list[float]], float]:
     """A step's values, once it has ended, and when that was."""
     jax.block_until_ready(metrics)
     ended = time.perf_counter()
-    return {name: float(value) for name, value in jax.device_get(metrics).items()}, ended
+    return {name: value.tolist() for name, value in jax.device_get(metrics).items()}, ended

@@ -57,6 +57,7 @@ def train_program(config: TrainConfig, model: Qwen3VLConfig, mesh: Mesh) -> Trai
         execution=execution,
         frozen=frozen,
         accumulation=config.gradient_accumulation,
+        num_sources=len(config.data.active_sources),
     )
     return TrainProgram(execution, optimizer, state, step)
 

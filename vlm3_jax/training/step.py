@@ -74,6 +74,7 @@ def train_step(
     execution: Execution = PLAIN,
     frozen: Sequence[str] = (),
     accumulation: int = 1,
+    num_sources: int = 1,
 ) -> tuple[TrainState, Metrics]:
     """One update from one global batch.
 
@@ -90,15 +91,19 @@ def train_step(
         execution: how the model is computed.
         frozen: patterns of the parameters that are not trained.
         accumulation: parts that the rows go through in turn; divides B.
+        num_sources: S, of the mixture that the samples come from.
 
     Returns:
         The new state and float32 scalars: `loss`, `accuracy` (share of answer tokens whose logit is
         the largest), `lr`, `grad_norm` (before clipping), and this batch's `num_samples`,
         `num_tokens` (without padding), `num_supervised` (answer tokens), `flops`, and `token_fill`
-        and `patch_fill` (share of the rows that is not padding).
+        and `patch_fill` (share of the rows that is not padding); and float32 [S] of each source:
+        `source_loss` (nats, summed over its answer tokens), `source_supervised` and
+        `source_samples`.
     """
     trained, kept = split(state.params, frozen)
-    num_supervised = jnp.sum(batch.loss_weights)
+    supervised, num_supervised = batch.loss_weights, jnp.sum(batch.loss_weights)
+    of_source = partial(_sum_by_source, batch.source_ids, num_sources)
     # Weights that sum to one over the whole batch, so losses and gradients of its parts add up.
     batch = batch._replace(loss_weights=batch.loss_weights / jnp.maximum(num_supervised, 1.0))
 
@@ -106,7 +111,15 @@ def train_step(
         params = jax.tree.map(lambda leaf: leaf.astype(compute_dtype), join(trained, kept))
         model = functional.build(config, params, execution)
         hidden = model(part.text, part.images)
-        answers = answer_loss(hidden, model.head(), part.targets, part.loss_weights, max_supervised)
+        answers = answer_loss(
+            hidden,
+            model.head(),
+            part.targets,
+            part.loss_weights,
+            max_supervised,
+            groups=part.source_ids,
+            num_groups=num_sources,
+        )
         return answers.loss, answers
 
     def gradient(part: Batch) -> tuple[AnswerLoss, Params]:
@@ -116,7 +129,8 @@ def train_step(
     answers, grads = _sum_over_parts(gradient, batch, accumulation)
     updates, opt_state = optimizer.update(grads, state.opt_state, trained)
     metrics = {
-        **answers._asdict(),
+        "loss": answers.loss,
+        "accuracy": answers.accuracy,
         "lr": schedule(state.step),
         "grad_norm": optax.global_norm(grads),
         "num_samples": jnp.sum(jnp.max(batch.text.segment_ids, axis=-1)),
@@ -125,10 +139,24 @@ def train_step(
         "flops": training_flops(config, batch),
         "token_fill": jnp.mean(batch.text.segment_ids > 0),
         "patch_fill": jnp.mean(batch.images.segment_ids > 0),
+        "source_loss": answers.group_losses * num_supervised,
+        "source_supervised": of_source(supervised),
+        "source_samples": of_source(_is_first_token(batch.text.segment_ids)),
     }
     metrics = {name: jnp.asarray(value, jnp.float32) for name, value in metrics.items()}
     params = join(optax.apply_updates(trained, updates), kept)
     return TrainState(state.step + 1, params, opt_state), metrics
+
+
+def _sum_by_source(source_ids: jax.Array, num_sources: int, values: jax.Array) -> jax.Array:
+    """Sums of `values`, [B, L], over the tokens of each source."""
+    is_of = source_ids == jnp.arange(num_sources)[:, None, None]
+    return jnp.sum(jnp.where(is_of, values, 0), axis=(1, 2))
+
+
+def _is_first_token(segment_ids: jax.Array) -> jax.Array:
+    """Where a sample begins, bool [B, L]; samples are numbered from 1 through a row."""
+    return jnp.diff(segment_ids, axis=-1, prepend=0) > 0
 
 
 def _sum_over_parts(function: Callable[[Batch], T], batch: Batch, count: int) -> T:
