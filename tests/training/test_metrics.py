@@ -72,6 +72,50 @@ def test_rates_are_over_the_steps_since_the_last_line(tmp_path, clock, monkeypat
     assert last["step"] == 5
 
 
+def of_sources(losses, supervised, samples) -> dict:
+    numbers = values(loss=sum(losses) / sum(supervised), num_supervised=sum(supervised))
+    arrays = {"loss": losses, "supervised": supervised, "samples": samples}
+    return numbers | {f"source_{name}": jnp.float32(array) for name, array in arrays.items()}
+
+
+def write_lines(folder, tasks: dict[str, str]) -> list[dict]:
+    """Two lines, of three steps and of one."""
+    with MetricsLog(Workdir(folder), 4, every=3, first_step=1, tasks=tasks) as log:
+        log.add(1, of_sources([6.0, 1.0, 9.0], [2.0, 1.0, 3.0], [1, 1, 2]))
+        log.add(2, of_sources([4.0, 0.0, 5.0], [3.0, 0.0, 2.0], [2, 0, 1]))
+        log.add(3, of_sources([2.0, 8.0, 0.0], [5.0, 3.0, 0.0], [3, 2, 0]))
+        log.add(4, of_sources([0.0, 0.0, 7.0], [0.0, 0.0, 2.0], [0, 0, 4]))
+        log.flush()
+    return metrics(folder)
+
+
+def test_a_mixture_is_counted_by_source_and_averaged_by_task(tmp_path):
+    three, four = write_lines(tmp_path, {"rooms": "depth", "streets": "depth", "walks": "pose"})
+    own = {name: value for name, value in three.items() if "/" in name}
+    assert own == {
+        "samples/rooms": 6,
+        "samples/streets": 3,
+        "samples/walks": 3,
+        "loss/depth": (12 + 9) / (10 + 4),
+        "loss/pose": 14 / 5,
+    }
+    # Where a line is of one step, the tasks' losses add up to it.
+    assert "loss/depth" not in four and four["loss/pose"] == four["loss"] == 3.5
+    assert four["samples/rooms"] == 0 and four["samples/walks"] == 4
+
+
+def test_one_task_is_counted_only_and_one_source_not_at_all(tmp_path):
+    (tmp_path / "one").mkdir()
+    line, _ = write_lines(tmp_path, dict.fromkeys(("a", "b", "c"), "depth"))
+    names = {name for name in line if "/" in name}
+    assert names == {"samples/a", "samples/b", "samples/c"}
+    with MetricsLog(Workdir(tmp_path / "one"), 1, 1, 1, tasks={"a": "depth"}) as log:
+        log.add(1, of_sources([6.0], [2.0], [1]))
+        log.flush()
+    (line,) = metrics(tmp_path / "one")
+    assert not any("/" in name for name in line)
+
+
 @pytest.mark.parametrize("bad", [{"loss": float("nan")}, {"grad_norm": float("inf")}])
 def test_divergence(tmp_path, bad):
     with MetricsLog(
