@@ -1,18 +1,25 @@
 """Loads samples of a mixture with worker processes and prints how much memory all of it takes.
 
-python -m tests.data.loader_memory DATA_DIR HF_FOLDER WORKERS SAMPLES
+python -m tests.data.loader_memory CONFIG HF_FOLDER SAMPLES
+
+CONFIG is a `DataConfig` as JSON. Nothing of the tests is imported, for it would count.
 """
 
+# ruff: noqa: E402
 import json
 import sys
+
+# Transformers would import it, for the tests' environment has it; a trainer's has not.
+sys.modules["torch"] = None
+
 from contextlib import closing
-from pathlib import Path
 
 import psutil
+from ml_collections import ConfigDict
 
-from tests.data.toy_mixture import config
+from vlm3_jax.config import parse
 from vlm3_jax.data.encoder import Encoder
-from vlm3_jax.data.pipeline import train_iterator
+from vlm3_jax.data.pipeline import DataConfig, train_iterator
 
 BATCH, CHECKS = 20, 20
 
@@ -23,9 +30,9 @@ def tree_bytes() -> int:
     return sum(one.memory_info().rss for one in (this, *this.children(recursive=True)))
 
 
-def main(data_dir: str, hf_folder: str, workers: str, samples: str) -> None:
+def main(config: str, hf_folder: str, samples: str) -> None:
     """Prints a JSON list: [samples so far, bytes] at equal distances."""
-    data = config(Path(data_dir), num_workers=int(workers))
+    data = parse(DataConfig, ConfigDict(json.loads(config)))
     batches = int(samples) // BATCH
     found = []
     encoder = Encoder.from_folder(hf_folder)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.data import toy_mixture
+from vlm3_jax.config import to_dict
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -15,7 +16,8 @@ REPOSITORY = Path(__file__).parents[2]
 @pytest.mark.slow
 def test_four_workers_stay_small_over_ten_thousand_samples(tiny_hf, tmp_path):
     command = [sys.executable, "-m", "tests.data.loader_memory"]
-    arguments = [str(toy_mixture.build(tmp_path)), str(tiny_hf), "4", "10000"]
+    config = toy_mixture.config(toy_mixture.build(tmp_path), num_workers=4)
+    arguments = [json.dumps(to_dict(config)), str(tiny_hf), "10000"]
     done = subprocess.run(
         command + arguments,
         cwd=REPOSITORY,
