@@ -86,11 +86,11 @@ def together(*of_tasks: Sources) -> Sources:
 def _sources(task: str, datasets: dict[str, tuple[str, float]], weighting: str) -> Sources:
     if weighting not in WEIGHTINGS:
         raise ValueError(f"{weighting!r} is no weighting: name {', '.join(WEIGHTINGS)}.")
+    weights = {
+        label: {"paper": {"weight": float(weight)}, "size": {}, "uniform": {"weight": 1.0}}
+        for label, (_, weight) in datasets.items()
+    }
     return {
-        label: {
-            "name": name,
-            "task": task,
-            "weight": {"paper": float(weight), "size": None, "uniform": 1.0}[weighting],
-        }
-        for label, (name, weight) in datasets.items()
+        label: {"name": name, "task": task, **weights[label][weighting]}
+        for label, (name, _) in datasets.items()
     }

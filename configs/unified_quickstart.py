@@ -1,12 +1,12 @@
 """One tiny model learns all four tasks on two CPU cores: `configs/unified.py` in small.
 
-    python -m launch.make_model --size=tiny --tasks=depth,correspondence,pose,objects \
+python -m launch.make_model --size=tiny --tasks=depth,correspondence,pose,objects \
         --dst=runs/unified/untrained
-    for set in quickstart quickstart_pairs quickstart_regions; do
-        python -m tfds_builders.build synthetic_rooms/$set --data_dir=runs/unified/data
-    done
-    python -m vlm3_jax.train --config=configs/unified_quickstart.py --workdir=runs/unified/train
-    python -m vlm3_jax.evaluate --config=configs/unified_quickstart_eval.py \
+for set in quickstart quickstart_pairs quickstart_regions; do
+python -m tfds_builders.build synthetic_rooms/$set --data_dir=runs/unified/data
+done
+python -m vlm3_jax.train --config=configs/unified_quickstart.py --workdir=runs/unified/train
+python -m vlm3_jax.evaluate --config=configs/unified_quickstart_eval.py \
         --checkpoint=runs/unified/train --workdir=runs/unified/eval
 """
 

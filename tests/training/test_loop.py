@@ -1,11 +1,13 @@
 import json
 import shutil
+from dataclasses import replace
 
 import jax
 import numpy as np
 import pytest
 
 from tests.compilations import compilations
+from tests.data import toy_mixture
 from tests.training.runs import metrics, run_config
 from vlm3_jax.errors import BadInput
 from vlm3_jax.hub import folder as hub
@@ -139,6 +141,20 @@ def test_packed_and_resumed_from_half_filled_rows(inputs):
     loop.train(config, workdir)
     expected = [{key: line[key] for key in EXACT} for line in lines]
     assert [{key: line[key] for key in EXACT} for line in metrics(workdir)] == expected
+
+
+def test_a_mixture_trains(inputs, tmp_path):
+    toy_mixture.build(tmp_path / "data")
+    weights = {"depth": 2.0, "correspondence": 1.0, "objects": 1.0, "pose": 0.0}
+    data = toy_mixture.config(tmp_path / "data", task_weights=weights, max_tokens=1200)
+    config = replace(run_config(inputs, batch_size=4, total_steps=10, log_every=4), data=data)
+    loop.train(config, tmp_path / "run")
+    lines = metrics(tmp_path / "run")
+    assert [line["step"] for line in lines] == [4, 8, 10]
+    total = sum(value for line in lines for name, value in line.items() if "samples/" in name)
+    assert total == 10 * 4
+    assert all(f"loss/{task}" in lines[0] for task in ("depth", "correspondence", "objects"))
+    assert not any("pose" in name or "moves" in name for line in lines for name in line)
 
 
 def test_another_configuration(finished, inputs):

@@ -54,6 +54,22 @@ def test_equals_torch_on_all_logits(case, chunk_size):
     assert 0 < correct < 1
 
 
+@pytest.mark.parametrize("chunk_size", [2, 100])
+def test_groups_have_their_own_sums(case, chunk_size):
+    hidden, head, targets, weights = case
+    groups = np.array([[0, 2, 2, 1, 0, 1, 2], [1] * LENGTH, [0] * LENGTH], np.int32)
+
+    def loss(weights, **options):
+        return answer_loss(hidden, head, targets, weights, BUDGET, chunk_size, **options)
+
+    found = loss(weights, groups=groups, num_groups=4)
+    alone = [float(loss(weights * (groups == group)).loss) for group in range(4)]
+    np.testing.assert_allclose(found.group_losses, alone, rtol=1e-6)
+    assert min(alone[:3]) > 0 == alone[3]
+    assert float(found.loss) == pytest.approx(float(loss(weights).loss), rel=1e-6)
+    assert float(found.accuracy) == pytest.approx(float(loss(weights).accuracy), rel=1e-6)
+
+
 def test_no_answer_gives_zero(case):
     hidden, head, targets, weights = case
 

@@ -1,5 +1,5 @@
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,10 +32,12 @@ def values(**changes: float):
 
 
 @contextmanager
-def open_log(folder: Path, **settings: int) -> Iterator[MetricsLog]:
+def open_log(
+    folder: Path, tasks: Mapping[str, str] = {"rooms": "depth"}, **settings: int
+) -> Iterator[MetricsLog]:
     with (
         Boards(folder, first_step=1) as boards,
-        MetricsLog(Workdir(folder), tasks={"rooms": "depth"}, boards=boards, **settings) as log,
+        MetricsLog(Workdir(folder), tasks=tasks, boards=boards, **settings) as log,
     ):
         yield log
 
@@ -96,6 +98,50 @@ def test_what_a_pause_takes_is_no_step_s_time(tmp_path, clock):
         log.flush()
     (line,) = metrics(tmp_path)
     assert line["step_time_s"] == pytest.approx(1.0) and line["device_wait_s"] == 0.0
+
+
+def of_sources(losses, supervised, samples) -> dict:
+    numbers = values(loss=sum(losses) / sum(supervised), num_supervised=sum(supervised))
+    arrays = {"loss": losses, "supervised": supervised, "samples": samples}
+    return numbers | {f"source_{name}": jnp.float32(array) for name, array in arrays.items()}
+
+
+def write_lines(folder, tasks: dict[str, str]) -> list[dict]:
+    """Two lines, of three steps and of one."""
+    with open_log(folder, tasks, total_steps=4, every=3) as log:
+        log.add(1, of_sources([6.0, 1.0, 9.0], [2.0, 1.0, 3.0], [1, 1, 2]))
+        log.add(2, of_sources([4.0, 0.0, 5.0], [3.0, 0.0, 2.0], [2, 0, 1]))
+        log.add(3, of_sources([2.0, 8.0, 0.0], [5.0, 3.0, 0.0], [3, 2, 0]))
+        log.add(4, of_sources([0.0, 0.0, 7.0], [0.0, 0.0, 2.0], [0, 0, 4]))
+        log.flush()
+    return metrics(folder)
+
+
+def test_a_mixture_is_counted_by_source_and_averaged_by_task(tmp_path):
+    three, four = write_lines(tmp_path, {"rooms": "depth", "streets": "depth", "walks": "pose"})
+    own = {name: value for name, value in three.items() if "/" in name}
+    assert own == {
+        "samples/rooms": 6,
+        "samples/streets": 3,
+        "samples/walks": 3,
+        "loss/depth": (12 + 9) / (10 + 4),
+        "loss/pose": 14 / 5,
+    }
+    # Where a line is of one step, the tasks' losses add up to it.
+    assert "loss/depth" not in four and four["loss/pose"] == four["loss"] == 3.5
+    assert four["samples/rooms"] == 0 and four["samples/walks"] == 4
+
+
+def test_one_task_is_counted_only_and_one_source_not_at_all(tmp_path):
+    (tmp_path / "one").mkdir()
+    line, _ = write_lines(tmp_path, dict.fromkeys(("a", "b", "c"), "depth"))
+    names = {name for name in line if "/" in name}
+    assert names == {"samples/a", "samples/b", "samples/c"}
+    with open_log(tmp_path / "one", {"a": "depth"}, total_steps=1, every=1) as log:
+        log.add(1, of_sources([6.0], [2.0], [1]))
+        log.flush()
+    (line,) = metrics(tmp_path / "one")
+    assert not any("/" in name for name in line)
 
 
 @pytest.mark.parametrize("bad", [{"loss": float("nan")}, {"grad_norm": float("inf")}])

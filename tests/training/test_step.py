@@ -98,13 +98,20 @@ def test_bfloat16_compute_and_remat(single):
 @pytest.mark.parametrize("parts", [2, 8])
 def test_accumulated_gradients_are_those_of_the_whole_batch(single, parts):
     # One step: its rows have unequal numbers of answer tokens, so a mean of means would differ.
-    whole, state, batch = prepare()
-    accumulating, same_state, _ = prepare(accumulation=parts)
-    weights = batch(0).loss_weights
-    mean = plain_loss(state.params, batch(0), weights / weights.sum())
-    state, expected = whole(state, batch(0))
-    assert float(expected["loss"]) == pytest.approx(float(mean), rel=1e-6)
-    same_state, found = accumulating(same_state, batch(0))
+    whole, state, make = prepare(num_sources=4)
+    accumulating, same_state, _ = prepare(accumulation=parts, num_sources=4)
+    source_of_row = np.array([0, 0, 0, 1, 1, 1, 3, 3], np.int32)  # None is of source 2.
+    source_ids = np.broadcast_to(source_of_row[:, None], make(0).source_ids.shape)
+    batch = make(0)._replace(source_ids=source_ids)
+    weights = np.asarray(batch.loss_weights)
+    by_source = [weights * (source_ids == source) for source in range(4)]
+    sums = [float(plain_loss(state.params, batch, own)) for own in by_source]
+    state, expected = whole(state, batch)
+    assert float(expected["loss"]) == pytest.approx(sum(sums) / weights.sum(), rel=1e-6)
+    np.testing.assert_allclose(expected["source_loss"], sums, rtol=1e-5)
+    np.testing.assert_array_equal(expected["source_supervised"], [own.sum() for own in by_source])
+    np.testing.assert_array_equal(expected["source_samples"], [3, 3, 0, 2])
+    same_state, found = accumulating(same_state, batch)
     for name in expected:
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-6, err_msg=name)
     moments = [s.opt_state[1][0].mu for s in (same_state, state)]
