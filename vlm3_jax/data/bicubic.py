@@ -1,22 +1,25 @@
 """Pillow's antialiased bicubic resize, compiled: its levels to the bit, straight into patches.
 
-Pillow resizes each row, rounds to uint8, and then each column, with weights in fixed point
-(`src/libImaging/Resample.c`). Its weights and its rounding are kept here, so the levels are equal.
-What differs is the order of the work: a row is resized when a column first needs it and goes into
-a ring of as many rows as a column's filter spans, which stays in the first cache, and all loops
-run along contiguous memory, so that the compiler vectorises them.
+Pillow resizes the rows, rounds to uint8, and then resizes the columns, or columns first where that
+saves work, with weights in fixed point (`src/libImaging/Resample.c`). Its weights, its rounding and
+its order are kept here, so the levels are equal. What differs is how memory is walked: a row is
+resized when a column first needs it and goes into a ring of as many rows as a column's filter
+spans, which stays in the cache, and all loops run along contiguous memory, so that the compiler
+vectorises them.
 """
 
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+import PIL
 from numba import njit
 
 _PRECISION_BITS = 32 - 8 - 2  # Pillow's.
 _HALF = 1 << (_PRECISION_BITS - 1)
 _SUPPORT = 2.0  # Of the cubic filter, in pixels of the smaller image.
 _TAPS = 4  # Weights that the loops take at a time.
+_ORDERS = int(PIL.__version__.split(".")[0]) >= 13  # Before, rows always came first.
 _TABLES = 1024  # Kept ones: about 20 kB for a side of 1216 pixels.
 
 
@@ -36,8 +39,11 @@ def resize_to_patches(
     p, m = patch_size, merge_size
     out = np.empty((rows // m, columns // m, m, m, 3, p, p), np.uint8)
     image = np.ascontiguousarray(image)
-    across, down = _table(image.shape[1], columns * p), _table(image.shape[0], rows * p)
-    _resize(image, across.starts, across.weights, *down, out)
+    height, width = image.shape[:2]
+    across, down = _table(width, columns * p), _table(height, rows * p)
+    shorter, narrower = height - rows * p, width - columns * p
+    columns_first = _ORDERS and shorter > 0 and shorter > 2 * narrower
+    _resize(image, across.starts, across.weights, *down, columns_first, out)
     return out.reshape(rows * columns, 3 * p * p)
 
 
@@ -114,7 +120,7 @@ def _across(pixels, starts, weights, levels, quads, taken, sums, out):
 @njit(nogil=True)
 def _down(ring, start, weights, sums, out):
     """Rows [N] of the ring to one row [N], with the weights of this row."""
-    sums[:] = _HALF
+    sums[: len(out)] = _HALF
     for tap in range(0, len(weights), _TAPS):
         row = start + tap
         a, b = ring[row % len(ring)], ring[(row + 1) % len(ring)]
@@ -151,22 +157,30 @@ def _put(line, y, out):
                     ]
 
 
-def _resize_rows(image, x_starts, x_weights, y_starts, y_counts, y_weights, out):
+def _resize_lines(image, x_starts, x_weights, y_starts, y_counts, y_weights, columns_first, out):
     """Resizes [H, W, 3] into the patches of `_put`."""
-    n_in, width = image.shape[1], len(x_starts)
+    height, n_in, _ = image.shape
+    width = len(x_starts)
     levels = np.zeros(n_in + len(x_weights) + _TAPS, np.int32)
     quads = np.empty(n_in + len(x_weights), np.int32)
     taken = np.empty(width, np.int32)
-    sums = np.empty(3 * width, np.int32)
+    sums = np.empty(3 * max(n_in, width), np.int32)
     line = np.empty(3 * width, np.uint8)
+    if columns_first:
+        shrunk = np.empty(3 * n_in, np.uint8)
+        for y in range(len(y_starts)):
+            _down(image.reshape(height, 3 * n_in), y_starts[y], y_weights[:, y], sums, shrunk)
+            pixels = shrunk.reshape(n_in, 3)
+            _across(pixels, x_starts, x_weights, levels, quads, taken, sums, line)
+            _put(line, y, out)
+        return
     ring = np.zeros((len(y_weights), 3 * width), np.uint8)
     ready = 0  # Rows of the image that went into the ring.
     for y in range(len(y_starts)):
         end = y_starts[y] + y_counts[y]
         for row in range(ready, end):
-            _across(
-                image[row], x_starts, x_weights, levels, quads, taken, sums, ring[row % len(ring)]
-            )
+            place = ring[row % len(ring)]
+            _across(image[row], x_starts, x_weights, levels, quads, taken, sums, place)
         ready = end
         _down(ring, y_starts[y], y_weights[:, y], sums, line)
         _put(line, y, out)
@@ -175,7 +189,8 @@ def _resize_rows(image, x_starts, x_weights, y_starts, y_counts, y_weights, out)
 # Compiled for read-only images too, which Pillow's are.
 _resize = njit(
     "void(Array(uint8, 3, 'C', readonly=True), int32[::1], int32[:, ::1],"
-    " int32[::1], int32[::1], int32[:, ::1], uint8[:, :, :, :, :, :, ::1])",
+    " int32[::1], int32[::1], int32[:, ::1], boolean,"
+    " uint8[:, :, :, :, :, :, ::1])",
     nogil=True,
     cache=True,
-)(_resize_rows)
+)(_resize_lines)

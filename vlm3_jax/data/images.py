@@ -1,7 +1,7 @@
 """Images decoded, resized and cut into patches, pixel for pixel as Qwen's processor does.
 
-The `exact` backend is Pillow, as in transformers. The `fast` one decodes colour JPEGs by libjpeg-turbo
-without Pillow's copies, and resizes by `bicubic.py`: the same levels in a third of the time.
+The `exact` backend is Pillow, as in transformers. The `fast` one decodes colour JPEGs by
+libjpeg-turbo without Pillow's copies, and resizes by `bicubic.py`: the same levels in less time.
 """
 
 import io
