@@ -19,7 +19,7 @@ _PRECISION_BITS = 32 - 8 - 2  # Pillow's.
 _HALF = 1 << (_PRECISION_BITS - 1)
 _SUPPORT = 2.0  # Of the cubic filter, in pixels of the smaller image.
 _TAPS = 4  # Weights that the loops take at a time.
-_ORDERS = int(PIL.__version__.split(".")[0]) >= 13  # Before, rows always came first.
+_PILLOW = tuple(map(int, PIL.__version__.split(".")[:2]))
 _TABLES = 1024  # Kept ones: about 20 kB for a side of 1216 pixels.
 
 
@@ -39,12 +39,18 @@ def resize_to_patches(
     p, m = patch_size, merge_size
     out = np.empty((rows // m, columns // m, m, m, 3, p, p), np.uint8)
     image = np.ascontiguousarray(image)
-    height, width = image.shape[:2]
-    across, down = _table(width, columns * p), _table(height, rows * p)
-    shorter, narrower = height - rows * p, width - columns * p
-    columns_first = _ORDERS and shorter > 0 and shorter > 2 * narrower
-    _resize(image, across.starts, across.weights, *down, columns_first, out)
+    sizes = image.shape[1], columns * p, image.shape[0], rows * p
+    across, down = _table(*sizes[:2]), _table(*sizes[2:])
+    _resize(image, across.starts, across.weights, *down, _columns_first(*sizes), out)
     return out.reshape(rows * columns, 3 * p * p)
+
+
+def _columns_first(width: int, new_width: int, height: int, new_height: int) -> bool:
+    """Pillow's order of the passes, which depends on its version."""
+    shorter = height - new_height
+    if _PILLOW >= (13, 0):
+        return shorter > max(0, 2 * (width - new_width))
+    return _PILLOW >= (12, 2) and shorter > 0 and height > 100 * width
 
 
 class _Table(NamedTuple):
