@@ -26,9 +26,10 @@ def jpegs(
     Raises:
         BadInput: the folder has too few images, or a bad one.
     """
-    rng = np.random.default_rng(seed)
-    photographs = [_made_up(rng, size) for _ in range(number)]
-    if folder is not None:
+    if folder is None:
+        rng = np.random.default_rng(seed)
+        photographs = [_made_up(rng, size) for _ in range(number)]
+    else:
         photographs = _read(folder, number)
     return [_encode(image.resize(size, Image.Resampling.BICUBIC), quality) for image in photographs]
 
@@ -50,13 +51,12 @@ def _read(folder: Path, number: int) -> list[Image.Image]:
 
 
 def _made_up(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
-    """Noise of all scales, coarse more than fine, as in photographs."""
-    total = np.full((size[1], size[0], 3), 128.0)
-    for cell in (256, 64, 16, 4, 1):
-        shape = (-(-size[1] // cell) + 1, -(-size[0] // cell) + 1, 3)
-        noise = Image.fromarray(rng.integers(0, 256, shape, np.uint8))
-        whole = noise.resize((shape[1] * cell, shape[0] * cell), Image.Resampling.BICUBIC)
-        total += cell**0.4 / 10 * (np.asarray(whole)[: size[1], : size[0]] - 128.0)
+    """Noise of all scales, coarse more than fine; its JPEG is about as large as a photograph's."""
+    total = np.full((size[1], size[0], 3), 128, np.float32)
+    for cell, share in ((256, 0.8), (64, 0.5), (16, 0.2), (4, 0.1), (1, 0.03)):
+        cells = (-(-size[1] // cell), -(-size[0] // cell), 3)
+        noise = Image.fromarray(rng.integers(0, 256, cells, np.uint8))
+        total += share * (np.asarray(noise.resize(size, Image.Resampling.BICUBIC)) - 128.0)
     return Image.fromarray(total.clip(0, 255).astype(np.uint8))
 
 

@@ -54,8 +54,13 @@ def readable_case(title: str, sides: dict[str, dict[str, Any]]) -> str:
 
 def readable_workers(title: str, found: dict[str, Sequence[Throughput]]) -> str:
     """A table of images a second by number of workers, a column a side."""
-    lines = [title, f"{'workers':14}" + "".join(f"{name:>30}" for name in found)]
+    lines = [title, f"{'':10}" + "".join(f"{name:^36}" for name in found)]
+    columns = f"{'clock':>12}{'CPU time':>12}{'first, s':>12}"
+    lines.append(f"{'workers':10}" + columns * len(found))
     for several in zip(*found.values(), strict=True):
-        cells = [f"{x.images_per_s:.1f} (first after {x.first_image_s:.2f} s)" for x in several]
-        lines.append(f"{several[0].workers:<14}" + "".join(f"{cell:>30}" for cell in cells))
+        cells = [
+            f"{one.images_per_s:>12.1f}{one.images_per_cpu_s:>12.1f}{one.first_image_s:>12.2f}"
+            for one in several
+        ]
+        lines.append(f"{several[0].workers:<10}" + "".join(cells))
     return "\n".join(lines)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from multiprocessing import get_context
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import NamedTuple
 
 from launch.bench.images.sides import run, way
@@ -18,8 +18,11 @@ class Throughput(NamedTuple):
 
     workers: int
     images_per_s: float
+    """By the clock."""
+    images_per_cpu_s: float
+    """Of the workers' own CPU time, added up: what idle cores would give."""
     first_image_s: float
-    """The longest that a worker took for its first image, with imports and compiled code."""
+    """The most CPU time that a worker took for its first image, with the loading of compiled code."""
 
 
 def throughput(
@@ -42,8 +45,8 @@ def throughput(
     found = [results.get(timeout=2 * _PATIENCE + seconds) for _ in processes]
     for process in processes:
         process.join()
-    rates, firsts = zip(*found, strict=True)
-    return Throughput(workers, sum(rates), max(firsts))
+    rates, cpu_rates, firsts = zip(*found, strict=True)
+    return Throughput(workers, sum(rates), sum(cpu_rates), max(firsts))
 
 
 def _work(
@@ -56,13 +59,14 @@ def _work(
     results: Queue,
 ) -> None:
     os.sched_setaffinity(0, {core})
-    started = perf_counter()
+    started = process_time()
     stages = way(side, shown)
     run(stages, jpegs[0])
-    first = perf_counter() - started
+    first = process_time() - started
     barrier.wait(_PATIENCE)
-    started, count = perf_counter(), 0
+    started, cpu_started, count = perf_counter(), process_time(), 0
     while perf_counter() - started < seconds:
         run(stages, jpegs[count % len(jpegs)])
         count += 1
-    results.put((count / (perf_counter() - started), first))
+    elapsed, cpu_elapsed = perf_counter() - started, process_time() - cpu_started
+    results.put((count / elapsed, count / cpu_elapsed, first))
