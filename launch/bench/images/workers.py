@@ -22,7 +22,7 @@ class Throughput(NamedTuple):
     images_per_cpu_s: float
     """Of the workers' own CPU time, added up: what idle cores would give."""
     first_image_s: float
-    """The most CPU time that a worker took for its first image, with the loading of compiled code."""
+    """The most CPU time of a worker for its first image, with the loading of compiled code."""
 
 
 def throughput(
