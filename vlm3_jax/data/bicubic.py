@@ -192,11 +192,16 @@ def _resize_lines(image, x_starts, x_weights, y_starts, y_counts, y_weights, col
         _put(line, y, out)
 
 
-# Compiled for read-only images too, which Pillow's are.
-_resize = njit(
-    "void(Array(uint8, 3, 'C', readonly=True), int32[::1], int32[:, ::1],"
-    " int32[::1], int32[::1], int32[:, ::1], boolean,"
-    " uint8[:, :, :, :, :, :, ::1])",
-    nogil=True,
-    cache=True,
-)(_resize_lines)
+def _compiled(function):
+    # For read-only images too, which Pillow's are.
+    signature = (
+        "void(Array(uint8, 3, 'C', readonly=True), int32[::1], int32[:, ::1],"
+        " int32[::1], int32[::1], int32[:, ::1], boolean, uint8[:, :, :, :, :, :, ::1])"
+    )
+    try:
+        return njit(signature, nogil=True, cache=True)(function)
+    except RuntimeError:  # There is no folder that could keep it: compiled in every process.
+        return njit(signature, nogil=True)(function)
+
+
+_resize = _compiled(_resize_lines)
