@@ -59,7 +59,7 @@ def test_all_sides_make_the_same_levels(stored):
     (jpeg,) = jpegs(None, 1, stored, quality=90, seed=0)
     ways = {name: way(name, (320, 240)) for name in SIDES}
     made = {name: [run(each, jpeg)[0]] for name, each in ways.items()}
-    assert levels(made["exact"][0]).shape == (300, 768)  # 20x15 patches of 3x16x16.
+    assert levels(made["exact"][0]).shape == (320, 768)  # 20x16 patches of 3x16x16.
     for patches in made.values():
         assert distance(patches, made["exact"]) == (0, 0.0)
     other = [made["fast"][0].copy()]
