@@ -6,6 +6,7 @@ import grain
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+from PIL import Image
 
 from tests.data import toy
 from vlm3_jax.data.mixture import SourceConfig
@@ -95,6 +96,12 @@ def test_every_epoch_shows_every_view_once_in_a_new_order(config, encoder):
 def test_every_epoch_draws_other_points(config, encoder):
     asked = {text for batch in take(config, encoder, 9) for text in texts(batch, encoder)}
     assert len(asked) > 27  # Of 36: 9 views with 20 ordered pairs of points each.
+
+
+def test_the_image_backend_changes_nothing_but_the_way(config, encoder, monkeypatch):
+    exact = take(config, encoder, 2)
+    monkeypatch.setattr(Image.Image, "resize", None)  # Pillow's; the decoder of PNGs remains.
+    assert_equal(take(replace(config, image_backend="fast"), encoder, 2), exact)
 
 
 def test_the_seed_decides_everything(config, encoder):

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from vlm3_jax.data.chat import Sample, Turn
-from vlm3_jax.data.images import ImageProcessor
+from vlm3_jax.data.images import ImageBackend, ImageProcessor
 from vlm3_jax.errors import BadInput
 from vlm3_jax.models.inputs import ImageInputs, TextInputs
 from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
@@ -85,6 +85,10 @@ class Encoder:
                 " token of config.json: fetch the checkpoint's tokenizer files."
             )
         return encoder
+
+    def with_backend(self, backend: ImageBackend) -> "Encoder":
+        """The encoder with another image backend."""
+        return replace(self, image_processor=replace(self.image_processor, backend=backend))
 
     def encode(self, sample: Sample, questions: QuestionMode = "turns") -> Encoded:
         """Encodes a sample whose turns are all answered; the loss is on the answers.

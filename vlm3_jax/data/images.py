@@ -1,8 +1,13 @@
-"""Images decoded, resized and cut into patches, pixel for pixel as Qwen's processor does."""
+"""Images decoded, resized and cut into patches, pixel for pixel as Qwen's processor does.
+
+The `exact` backend is Pillow, as in transformers. The `fast` one decodes colour JPEGs by
+libjpeg-turbo without Pillow's copies, and resizes by `bicubic.py`: the same levels in less time.
+"""
 
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -13,12 +18,14 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import (
 
 from vlm3_jax.errors import BadInput
 
+ImageBackend = Literal["exact", "fast"]
+
 MAX_ASPECT_RATIO = 200
 _CHANNELS = 3
 _NO_IMAGE = "does not decode as an image ({error}): give a whole PNG or JPEG file."
 
 
-def decode(data: bytes, name: str) -> np.ndarray:
+def decode(data: bytes, name: str, backend: ImageBackend = "exact") -> np.ndarray:
     """Decodes an image file to RGB.
 
     Pixels stay as they are stored: an EXIF orientation is not applied, since intrinsics and labels
@@ -28,6 +35,7 @@ def decode(data: bytes, name: str) -> np.ndarray:
     Args:
         data: the file's bytes.
         name: what the image is called in an error.
+        backend: what decodes a JPEG; everything else is Pillow's.
 
     Returns:
         uint8 [H, W, 3].
@@ -38,7 +46,9 @@ def decode(data: bytes, name: str) -> np.ndarray:
     """
     try:
         with Image.open(io.BytesIO(data)) as image:
-            return to_rgb(image, name)
+            check_size(image.width, image.height, name)
+            pixels = _decode_jpeg(data, image) if backend == "fast" else None
+            return to_rgb(image, name) if pixels is None else pixels
     except BadInput:
         raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -56,6 +66,18 @@ def image_size(data: bytes, name: str) -> tuple[int, int]:
             return image.size
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadInput(f"{name} {_NO_IMAGE.format(error=error)}") from error
+
+
+def _decode_jpeg(data: bytes, opened: Image.Image) -> np.ndarray | None:
+    """The pixels of a colour JPEG; None of other files and of damaged ones, which Pillow judges."""
+    if opened.format not in ("JPEG", "MPO") or opened.mode != "RGB":
+        return None
+    import simplejpeg  # Here and below: what only the fast backend needs.
+
+    try:
+        return simplejpeg.decode_jpeg(data, "RGB")
+    except ValueError:
+        return None
 
 
 def to_rgb(image: Image.Image, name: str) -> np.ndarray:
@@ -95,10 +117,16 @@ def check_size(width: int, height: int, name: str) -> None:
         )
 
 
-def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
+def resize(
+    image: np.ndarray, width: int, height: int, backend: ImageBackend = "exact"
+) -> np.ndarray:
     """Resizes uint8 [H, W, 3] by PIL's antialiased bicubic filter, Qwen's own."""
     if image.shape[:2] == (height, width):
         return image
+    if backend == "fast":
+        from vlm3_jax.data import bicubic
+
+        return bicubic.resize(image, width, height)
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
 
 
@@ -111,6 +139,7 @@ class ImageProcessor:
     """A block of merge_size x merge_size patches becomes one language token."""
     min_pixels: int
     max_pixels: int
+    backend: ImageBackend = "exact"
 
     @classmethod
     def from_folder(cls, folder: str | Path) -> "ImageProcessor":
@@ -180,6 +209,10 @@ class ImageProcessor:
         check_size(width, height, name)
         rows, cols = self.grid(width, height)
         p, m = self.patch_size, self.merge_size
+        if self.backend == "fast" and (height, width) != (rows * p, cols * p):
+            from vlm3_jax.data import bicubic
+
+            return bicubic.resize_to_patches(image, rows, cols, p, m), (rows, cols)
         resized = resize(image, cols * p, rows * p)
         blocks = resized.reshape(rows // m, m, p, cols // m, m, p, _CHANNELS)
         # [block row, block column, row in block, column in block, channel, y, x]

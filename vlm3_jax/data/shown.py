@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from vlm3_jax.data.images import check_size, decode, resize
+from vlm3_jax.data.images import ImageBackend, check_size, decode, resize
 from vlm3_jax.errors import BadInput
 from vlm3_jax.geometry.camera import Camera, unify_focal
 
@@ -62,7 +62,12 @@ def unified_camera(
 
 
 def unify(
-    image: np.ndarray, camera: Camera, focal: float | None, name: str, per_axis: bool = False
+    image: np.ndarray,
+    camera: Camera,
+    focal: float | None,
+    name: str,
+    per_axis: bool = False,
+    backend: ImageBackend = "exact",
 ) -> tuple[np.ndarray, Camera]:
     """Resizes an image to a focal length; see `unified_camera`.
 
@@ -70,10 +75,12 @@ def unify(
         The image, uint8 [H, W, 3], and its camera.
     """
     unified = unified_camera(camera, focal, name, per_axis)
-    return resize(image, unified.width, unified.height), unified
+    return resize(image, unified.width, unified.height, backend), unified
 
 
-def fit(image: np.ndarray, longer_side: int, name: str) -> np.ndarray:
+def fit(
+    image: np.ndarray, longer_side: int, name: str, backend: ImageBackend = "exact"
+) -> np.ndarray:
     """Resizes an image, called `name` in errors, until its longer side has so many pixels.
 
     Raises:
@@ -84,16 +91,18 @@ def fit(image: np.ndarray, longer_side: int, name: str) -> np.ndarray:
     # Cut to whole pixels, as where focal lengths are unified.
     width, height = (side * longer_side // max(width, height) for side in (width, height))
     check_size(width, height, f"{name}, its longer side {longer_side} pixels,")
-    return resize(image, width, height)
+    return resize(image, width, height, backend)
 
 
-def decode_view(data: bytes, camera: Camera, name: str) -> np.ndarray:
+def decode_view(
+    data: bytes, camera: Camera, name: str, backend: ImageBackend = "exact"
+) -> np.ndarray:
     """Decodes the image of a camera, called `name` in errors, to uint8 [H, W, 3].
 
     Raises:
         BadInput: it does not decode, or is not of the size that the camera names.
     """
-    image = decode(data, name)
+    image = decode(data, name, backend)
     if image.shape[:2] != (camera.height, camera.width):
         raise BadInput(
             f"{name} is {image.shape[1]}x{image.shape[0]}, but its intrinsics are those of a"

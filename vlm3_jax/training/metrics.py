@@ -37,10 +37,9 @@ class MetricsLog:
     Values such as the loss are those of the logged step itself. Of a mixture, `samples/SOURCE` is
     how many samples of it were trained on, and `loss/TASK`, where there are several tasks, the mean
     over the task's answer tokens (none where there were none), both over all steps since the line
-    before. Rates are over the steps since the
-    line before, and so is `device_wait_s`: the seconds a step for which devices had nothing to do,
-    from the end of one step until the host had queued the next, because it was still preparing the
-    batch or saving. Only the first process writes.
+    before. So are rates, and `device_wait_s`: the seconds a step for which devices had nothing to
+    do, from the end of one step until the host had queued the next, because it was still preparing
+    the batch or saving. Only the first process writes.
     """
 
     def __init__(

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from tests.data.sampling.records import CAMERAS, MOVE, TURN, pair, png, region
+from tests.data.sampling.test_depth import record as view
+from vlm3_jax.data import images
 from vlm3_jax.data.sampling import (
     CorrespondenceSampling,
     DepthSampling,
@@ -54,6 +56,37 @@ def test_the_generator_decides_and_the_control_shows_other_images(sampling, reco
     control, questions = evaluation_sample(few, record, rng(), shown=other)
     assert questions == few.ask(record, rng(), vary=False)
     np.testing.assert_array_equal(control.images[0], few.show(other)[0])
+
+
+@pytest.mark.parametrize(
+    ("sampling", "record"),
+    [
+        *OTHERS,
+        (DepthSampling(focal=45.0), view()),
+        (ObjectsSampling(), region(camera=None)),
+    ],
+)
+def test_images_are_shown_by_the_backend_that_is_named(sampling, record, monkeypatch):
+    exact = sampling.show(record)
+    used = []
+
+    def spy(function):
+        def call(*args):
+            used.append(args[-1])
+            return function(*args)
+
+        return call
+
+    for module in ("shown", "sampling.objects"):
+        monkeypatch.setattr(f"vlm3_jax.data.{module}.decode", spy(images.decode))
+    monkeypatch.setattr("vlm3_jax.data.shown.resize", spy(images.resize))
+    fast = training_sample(sampling, record, rng(), "fast").images
+    assert set(used) == {"fast"}
+    for one, two in zip(fast, exact, strict=True):
+        np.testing.assert_array_equal(one, two)
+    used.clear()
+    evaluation_sample(sampling, record, rng())
+    assert set(used) == {"exact"}
 
 
 def test_correspondences_are_asked_in_the_direction_wanted():

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from vlm3_jax.data.images import ImageBackend
 from vlm3_jax.data.records import PairRecord
 from vlm3_jax.data.sampling.samples import check_count
 from vlm3_jax.data.shown import LONGER_SIDE, check_longer_side, decode_view, fit
@@ -44,10 +45,10 @@ class CorrespondenceSampling:
             for question in ask(*sizes, match, backward=bool(is_backward), think=self.think)
         ]
 
-    def show(self, record: PairRecord) -> tuple[np.ndarray, ...]:
+    def show(self, record: PairRecord, backend: ImageBackend = "exact") -> tuple[np.ndarray, ...]:
         """Both images as the model sees them; see `Sampling`."""
         names = (f"image 1 of {record.key}", f"image 2 of {record.key}")
         return tuple(
-            fit(decode_view(image, camera, name), self.longer_side, name)
+            fit(decode_view(image, camera, name, backend), self.longer_side, name, backend)
             for image, camera, name in zip(record.images, record.cameras, names, strict=True)
         )

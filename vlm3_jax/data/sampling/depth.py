@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from vlm3_jax.data.images import ImageBackend
 from vlm3_jax.data.records import DepthRecord
 from vlm3_jax.data.sampling.samples import check_count
 from vlm3_jax.data.shown import FOCAL, check_focal, decode_view, unified_camera, unify
@@ -35,7 +36,7 @@ class DepthSampling:
         unified = unified_camera(record.camera, self.focal, record.key, self.per_axis)
         return ask(record.camera, unified, record.points_xy[chosen], record.depth_m[chosen])
 
-    def show(self, record: DepthRecord) -> tuple[np.ndarray, ...]:
+    def show(self, record: DepthRecord, backend: ImageBackend = "exact") -> tuple[np.ndarray, ...]:
         """The record's image as the model sees it; see `Sampling`."""
-        image = decode_view(record.image, record.camera, record.key)
-        return (unify(image, record.camera, self.focal, record.key, self.per_axis)[0],)
+        image = decode_view(record.image, record.camera, record.key, backend)
+        return (unify(image, record.camera, self.focal, record.key, self.per_axis, backend)[0],)

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from vlm3_jax.data.images import decode, image_size
+from vlm3_jax.data.images import ImageBackend, decode, image_size
 from vlm3_jax.data.records import RegionRecord
 from vlm3_jax.data.sampling.samples import check_count
 from vlm3_jax.data.shown import FOCAL, check_focal, decode_view, unify
@@ -50,10 +50,10 @@ class ObjectsSampling:
         except BadInput as error:
             raise BadInput(f"{record.key}: {error}") from error
 
-    def show(self, record: RegionRecord) -> tuple[np.ndarray, ...]:
+    def show(self, record: RegionRecord, backend: ImageBackend = "exact") -> tuple[np.ndarray, ...]:
         """The record's image as the model sees it; see `Sampling`."""
         camera = record.camera
         if camera is None:
-            return (decode(record.image, record.key),)
-        image = decode_view(record.image, camera, record.key)
-        return (unify(image, camera, self.focal, record.key, self.per_axis)[0],)
+            return (decode(record.image, record.key, backend),)
+        image = decode_view(record.image, camera, record.key, backend)
+        return (unify(image, camera, self.focal, record.key, self.per_axis, backend)[0],)

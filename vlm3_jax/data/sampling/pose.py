@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from vlm3_jax.data.images import ImageBackend
 from vlm3_jax.data.records import PairRecord
 from vlm3_jax.data.sampling.samples import check_count
 from vlm3_jax.data.shown import POSE_FOCAL, check_focal, decode_view, unify
@@ -46,10 +47,18 @@ class PoseSampling:
         chosen = rng.permutation(len(questions))[: self.questions_per_pair]
         return [questions[index] for index in chosen]
 
-    def show(self, record: PairRecord) -> tuple[np.ndarray, ...]:
+    def show(self, record: PairRecord, backend: ImageBackend = "exact") -> tuple[np.ndarray, ...]:
         """Both images as the model sees them; see `Sampling`."""
         names = (f"image 1 of {record.key}", f"image 2 of {record.key}")
+        views = zip(record.images, record.cameras, names, strict=True)
         return tuple(
-            unify(decode_view(image, camera, name), camera, self.focal, name, self.per_axis)[0]
-            for image, camera, name in zip(record.images, record.cameras, names, strict=True)
+            unify(
+                decode_view(image, camera, name, backend),
+                camera,
+                self.focal,
+                name,
+                self.per_axis,
+                backend,
+            )[0]
+            for image, camera, name in views
         )

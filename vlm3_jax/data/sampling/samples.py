@@ -5,6 +5,7 @@ from typing import ClassVar, Protocol, TypeVar
 import numpy as np
 
 from vlm3_jax.data.chat import Sample, Turn
+from vlm3_jax.data.images import ImageBackend
 from vlm3_jax.data.records import Record
 from vlm3_jax.errors import BadInput
 
@@ -40,7 +41,7 @@ class Sampling(Protocol[R, Q]):
             BadInput: the record cannot be used.
         """
 
-    def show(self, record: R) -> tuple[np.ndarray, ...]:
+    def show(self, record: R, backend: ImageBackend = "exact") -> tuple[np.ndarray, ...]:
         """The record's images as the model sees them, uint8 [H, W, 3] each.
 
         Raises:
@@ -48,10 +49,15 @@ class Sampling(Protocol[R, Q]):
         """
 
 
-def training_sample(sampling: Sampling[R, Q], record: R, rng: np.random.Generator) -> Sample | None:
+def training_sample(
+    sampling: Sampling[R, Q],
+    record: R,
+    rng: np.random.Generator,
+    backend: ImageBackend = "exact",
+) -> Sample | None:
     """A conversation with answers; None where the record has nothing to ask about."""
     turns = [Turn(q.prompt, q.answer) for q in sampling.ask(record, rng, vary=True)]
-    return Sample(sampling.show(record), tuple(turns), record.key) if turns else None
+    return Sample(sampling.show(record, backend), tuple(turns), record.key) if turns else None
 
 
 def evaluation_sample(
