@@ -25,7 +25,8 @@ def run(main: Callable[..., int | None], argument: str | None = None) -> None:
     logging.get_absl_logger().addFilter(
         lambda record: record.levelno >= WARNING or not _INTERNAL.search(record.pathname)
     )
-    getLogger("jax").setLevel(WARNING)
+    for name in ("apache_beam", "jax"):
+        getLogger(name).setLevel(WARNING)
     app.run(
         lambda argv: _guarded(main, argv[1:]),
         flags_parser=lambda argv: _parse_flags(argv, argument),
