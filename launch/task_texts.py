@@ -50,6 +50,10 @@ TEXTS = {
 
 
 def phrases(texts: Iterable[str]) -> list[str]:
-    """What is between the changing parts of texts, each once."""
-    parts = [part for text in texts for part in re.split(r"\{.*?\}", text) if part]
+    """What is between the changing parts of texts, each once.
+
+    Single characters are left out: bytes are tokens as they are, and as a phrase one such as the
+    sign of degrees would be decoded as a byte.
+    """
+    parts = [part for text in texts for part in re.split(r"\{.*?\}", text) if len(part) > 1]
     return list(dict.fromkeys(parts))

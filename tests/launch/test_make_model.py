@@ -52,9 +52,11 @@ def test_every_fixed_text_of_a_task_is_one_token(made):
         (depth.format_answer(1.25), 11),
         (correspondence.PROMPT.format(x=12, y=345), 8),
         (pose.RELEASED["angle"], 1),
+        (pose.format_yaw_pitch_roll(1.5, 2.5, -3.5), 3 * 5 + 1),
         ("The camera moves left, up, unit vector (-0.69, +0.02, +0.72).", 5 + 17 + 1),
     ):
-        assert len(encoder.tokenizer(text)["input_ids"]) == number_of_tokens, text
+        tokens = encoder.tokenizer(text)["input_ids"]
+        assert len(tokens) == number_of_tokens and encoder.decode(tokens) == text
 
 
 def test_an_unknown_task_is_refused(made):
