@@ -18,6 +18,13 @@ class Execution:
     """No sample of a row is longer; None: a row. Attention kernels rely on it."""
     max_image_patches: int | None = None
     """No image of a row has more patches; None: a row. Attention kernels rely on it."""
+    flat_products: bool = False
+    """Whether products with parameters take the tokens of all rows as one matrix, with gradients
+    that XLA for CPUs computes without transposing activations; see `linear.flat_product`."""
+    recompute_activation: bool = False
+    """Whether the backward pass of the language model's MLPs computes their activation again, which
+    needs no product, rather than keep what it is made of; `remat` goes further. CPUs do that faster
+    than they write and read it."""
     unroll: bool = False
     """Whether the language model's layers are stored and compiled one by one instead of as a stack;
     see `functional.unstack`. A step of decoding then reads their parameters where they are."""

@@ -67,11 +67,14 @@ class TrainConfig:
         Raises:
             BadInput: `model.attention` does not run there.
         """
+        on_cpu = platform == "cpu"
         return Execution(
             remat=self.model.remat,
             attention=choose_kernel(self.model.attention, platform),
             max_sample_tokens=self.data.max_sample_tokens,
             max_image_patches=self.data.max_image_patches,
+            flat_products=on_cpu,
+            recompute_activation=on_cpu,
         )
 
 

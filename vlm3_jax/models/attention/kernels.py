@@ -17,7 +17,7 @@ from vlm3_jax.parallel.mesh import BATCH_AXES
 
 Kernel = Literal["reference", "blocks", "splash", "flash"]
 """`reference`: XLA under a dense mask, on any platform; its memory grows with the square of a row.
-`blocks`: XLA, a head and some queries at a time, on any platform; fast on CPUs.
+`blocks`: XLA, some queries and keys at a time, on any platform; fast on CPUs.
 `splash` (Pallas for TPUs) and `flash` (Pallas for NVIDIA GPUs) leave out what lies outside of a
 sample or an image."""
 
@@ -85,7 +85,7 @@ def row_attention(
         mask = causal_mask(segment_ids, question_ids) if causal else image_mask(segment_ids)
         return partial(attention, mask=mask)
     local = {
-        "blocks": partial(block_attention, causal=causal, max_segment=max_segment),
+        "blocks": partial(block_attention, causal=causal),
         "splash": partial(splash_attention, causal=causal, max_segment=max_segment),
         "flash": partial(flash_attention, causal=causal),
     }[kernel]

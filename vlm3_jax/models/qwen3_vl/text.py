@@ -11,6 +11,7 @@ from flax import nnx
 from vlm3_jax.models import rope
 from vlm3_jax.models.attention.kernels import Attend
 from vlm3_jax.models.execution import Execution
+from vlm3_jax.models.linear import MakeLinear, make_linear
 from vlm3_jax.models.qwen3_vl.config import TextConfig
 from vlm3_jax.models.stack import run_layers, stacked, unrolled
 from vlm3_jax.parallel.sharding import shard_rows
@@ -56,7 +57,7 @@ class LanguageModel(nnx.Module):
         self.embed = nnx.Embed(config.vocab_size, config.hidden_size, rngs=rngs)
         make_layers = unrolled if execution.unroll else stacked
         self.layers = make_layers(
-            lambda r: DecoderLayer(config, rngs=r), config.num_hidden_layers, rngs
+            lambda r: DecoderLayer(config, execution, rngs=r), config.num_hidden_layers, rngs
         )
         self.norm = _rms_norm(config, config.hidden_size, rngs=rngs)
 
@@ -100,11 +101,11 @@ class LanguageModel(nnx.Module):
 class DecoderLayer(nnx.Module):
     """Pre-norm attention and gated MLP."""
 
-    def __init__(self, config: TextConfig, *, rngs: nnx.Rngs):
+    def __init__(self, config: TextConfig, execution: Execution, *, rngs: nnx.Rngs):
         self.input_norm = _rms_norm(config, config.hidden_size, rngs=rngs)
-        self.attn = TextAttention(config, rngs=rngs)
+        self.attn = TextAttention(config, make_linear(execution), rngs=rngs)
         self.post_attention_norm = _rms_norm(config, config.hidden_size, rngs=rngs)
-        self.mlp = GatedMLP(config, rngs=rngs)
+        self.mlp = GatedMLP(config, execution, rngs=rngs)
 
     def __call__(
         self,
@@ -124,9 +125,9 @@ class DecoderLayer(nnx.Module):
 class TextAttention(nnx.Module):
     """Grouped-query attention; queries and keys are normalised a head before rotation."""
 
-    def __init__(self, config: TextConfig, *, rngs: nnx.Rngs):
+    def __init__(self, config: TextConfig, linear: MakeLinear, *, rngs: nnx.Rngs):
         self.head_dim = config.head_dim
-        linear = partial(nnx.Linear, use_bias=config.attention_bias, rngs=rngs)
+        linear = partial(linear, use_bias=config.attention_bias, rngs=rngs)
         query_size = config.num_attention_heads * config.head_dim
         key_size = config.num_key_value_heads * config.head_dim
         self.q_proj = linear(config.hidden_size, query_size)
@@ -156,15 +157,24 @@ class TextAttention(nnx.Module):
 class GatedMLP(nnx.Module):
     """SwiGLU."""
 
-    def __init__(self, config: TextConfig, *, rngs: nnx.Rngs):
-        linear = partial(nnx.Linear, use_bias=False, rngs=rngs)
+    def __init__(self, config: TextConfig, execution: Execution, *, rngs: nnx.Rngs):
+        self.activate = _gate_again if execution.recompute_activation else _gate
+        linear = partial(make_linear(execution), use_bias=False, rngs=rngs)
         self.gate_proj = linear(config.hidden_size, config.intermediate_size)
         self.up_proj = linear(config.hidden_size, config.intermediate_size)
         self.down_proj = linear(config.intermediate_size, config.hidden_size)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """[..., D] -> [..., D]."""
-        return self.down_proj(jax.nn.silu(self.gate_proj(x)) * self.up_proj(x))
+        return self.down_proj(self.activate(self.gate_proj(x), self.up_proj(x)))
+
+
+def _gate(gate: jax.Array, x: jax.Array) -> jax.Array:
+    return jax.nn.silu(gate) * x
+
+
+# Layers run in a scan, or without a gradient: there nothing is merged with the forward pass.
+_gate_again = partial(jax.checkpoint, prevent_cse=False)(_gate)
 
 
 def scatter(features: jax.Array, index: jax.Array) -> jax.Array:

@@ -12,6 +12,7 @@ from vlm3_jax.models import rope
 from vlm3_jax.models.attention.kernels import Attend, row_attention
 from vlm3_jax.models.execution import Execution
 from vlm3_jax.models.inputs import ImageInputs
+from vlm3_jax.models.linear import MakeLinear, make_linear
 from vlm3_jax.models.qwen3_vl.config import VisionConfig
 from vlm3_jax.models.stack import run_layers, stacked
 from vlm3_jax.parallel.sharding import shard_rows
@@ -38,10 +39,11 @@ class VisionTower(nnx.Module):
         patch_dim = config.in_channels * config.temporal_patch_size * config.patch_size**2
         self.patch_embed = nnx.Linear(patch_dim, width, rngs=rngs)
         self.pos_embed = nnx.Embed(config.num_position_embeddings, width, rngs=rngs)
-        self.blocks = stacked(lambda r: VisionBlock(config, rngs=r), config.depth, rngs)
-        self.merger = PatchMerger(config, norm_after_merge=False, rngs=rngs)
+        linear = make_linear(execution)
+        self.blocks = stacked(lambda r: VisionBlock(config, linear, rngs=r), config.depth, rngs)
+        self.merger = PatchMerger(config, linear, norm_after_merge=False, rngs=rngs)
         self.deepstack_mergers = stacked(
-            lambda r: PatchMerger(config, norm_after_merge=True, rngs=r),
+            lambda r: PatchMerger(config, linear, norm_after_merge=True, rngs=r),
             len(config.deepstack_visual_indexes),
             rngs,
         )
@@ -118,11 +120,11 @@ class VisionTower(nnx.Module):
 class VisionBlock(nnx.Module):
     """Pre-norm transformer block; attention stays within an image."""
 
-    def __init__(self, config: VisionConfig, *, rngs: nnx.Rngs):
+    def __init__(self, config: VisionConfig, linear: MakeLinear, *, rngs: nnx.Rngs):
         self.norm1 = _layer_norm(config.hidden_size, rngs=rngs)
-        self.attn = VisionAttention(config, rngs=rngs)
+        self.attn = VisionAttention(config, linear, rngs=rngs)
         self.norm2 = _layer_norm(config.hidden_size, rngs=rngs)
-        self.mlp = VisionMLP(config, rngs=rngs)
+        self.mlp = VisionMLP(config, linear, rngs=rngs)
 
     def __call__(self, x: jax.Array, angles: jax.Array, attend: Attend) -> jax.Array:
         """[B, P, D] -> [B, P, D]."""
@@ -134,10 +136,10 @@ class VisionBlock(nnx.Module):
 class VisionAttention(nnx.Module):
     """Bidirectional attention with one fused projection."""
 
-    def __init__(self, config: VisionConfig, *, rngs: nnx.Rngs):
+    def __init__(self, config: VisionConfig, linear: MakeLinear, *, rngs: nnx.Rngs):
         self.num_heads = config.num_heads
-        self.qkv = nnx.Linear(config.hidden_size, 3 * config.hidden_size, rngs=rngs)
-        self.proj = nnx.Linear(config.hidden_size, config.hidden_size, rngs=rngs)
+        self.qkv = linear(config.hidden_size, 3 * config.hidden_size, rngs=rngs)
+        self.proj = linear(config.hidden_size, config.hidden_size, rngs=rngs)
 
     def __call__(self, x: jax.Array, angles: jax.Array, attend: Attend) -> jax.Array:
         """[B, P, D] -> [B, P, D]."""
@@ -150,9 +152,9 @@ class VisionAttention(nnx.Module):
 class VisionMLP(nnx.Module):
     """Two layers with the tanh form of GELU."""
 
-    def __init__(self, config: VisionConfig, *, rngs: nnx.Rngs):
-        self.fc1 = nnx.Linear(config.hidden_size, config.intermediate_size, rngs=rngs)
-        self.fc2 = nnx.Linear(config.intermediate_size, config.hidden_size, rngs=rngs)
+    def __init__(self, config: VisionConfig, linear: MakeLinear, *, rngs: nnx.Rngs):
+        self.fc1 = linear(config.hidden_size, config.intermediate_size, rngs=rngs)
+        self.fc2 = linear(config.intermediate_size, config.hidden_size, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """[..., D] -> [..., D]."""
@@ -162,13 +164,15 @@ class VisionMLP(nnx.Module):
 class PatchMerger(nnx.Module):
     """Turns merge^2 successive patches into one language token, with the exact GELU."""
 
-    def __init__(self, config: VisionConfig, *, norm_after_merge: bool, rngs: nnx.Rngs):
+    def __init__(
+        self, config: VisionConfig, linear: MakeLinear, *, norm_after_merge: bool, rngs: nnx.Rngs
+    ):
         self.merged_size = config.hidden_size * config.spatial_merge_size**2
         self.norm_after_merge = norm_after_merge
         norm_size = self.merged_size if norm_after_merge else config.hidden_size
         self.norm = _layer_norm(norm_size, rngs=rngs)
-        self.fc1 = nnx.Linear(self.merged_size, self.merged_size, rngs=rngs)
-        self.fc2 = nnx.Linear(self.merged_size, config.out_hidden_size, rngs=rngs)
+        self.fc1 = linear(self.merged_size, self.merged_size, rngs=rngs)
+        self.fc2 = linear(self.merged_size, config.out_hidden_size, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """[B, P, D] -> [B, P / merge^2, D of the language model]."""
