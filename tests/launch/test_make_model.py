@@ -52,7 +52,7 @@ def test_every_fixed_text_of_a_task_is_one_token(made):
         (depth.format_answer(1.25), 11),
         (correspondence.PROMPT.format(x=12, y=345), 8),
         (pose.RELEASED["angle"], 1),
-        (pose.format_yaw_pitch_roll(1.5, 2.5, -3.5), 3 * 5 + 1),
+        (pose.format_yaw_pitch_roll(1.5, 2.5, -3.5), 3 * 5 + 2),
         ("The camera moves left, up, unit vector (-0.69, +0.02, +0.72).", 5 + 17 + 1),
     ):
         tokens = encoder.tokenizer(text)["input_ids"]
