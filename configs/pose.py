@@ -12,7 +12,7 @@ from configs import mixtures
 from configs.common import arguments, train_config
 
 DATA = {
-    "samplings": {"pose": {"focal": 750.0, "per_axis": False, "questions_per_pair": None}},
+    "samplings": {"pose": {"focal": 750.0, "per_axis": False}},  # All questions of a pair.
     # At f = 750 a view of 67 degrees is 1000x750: 3072 patches or 768 tokens. Four turns have about
     # 450 tokens, 85 of them in answers, so such a pair takes 2000. The widest images, of ScanNet++,
     # are 2830x1884, 20,886 patches: one pair of them takes 41,772 patches and 10,900 tokens, which

@@ -1,9 +1,11 @@
 """Every file of configs/, and the arithmetic of the paper's trainings."""
 
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ml_collections import ConfigDict
 
 from configs import mixtures
 from tfds_builders.build import names
@@ -29,8 +31,15 @@ def config_of(name: str, *argument: str) -> TrainConfig | EvalConfig:
     return parse(TrainConfig if "optimizer" in values else EvalConfig, values)
 
 
+def values_of(group: ConfigDict) -> Iterator:
+    for value in group.values():
+        yield from values_of(value) if isinstance(value, ConfigDict) else (value,)
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_every_file_parses(name):
+    values = importlib.import_module(f"configs.{name}").get_config()
+    assert None not in values_of(values)  # The command line could not override it.
     config = config_of(name)
     if isinstance(config, TrainConfig):
         data = config.data

@@ -60,6 +60,13 @@ def test_every_process_sees_every_source(drawn, processes, batch_size):
         assert_shares(counts, list(SHARES.values()), 0.02)
 
 
+@pytest.mark.parametrize("processes", [2, 4])
+def test_a_process_does_not_fall_into_step_with_the_sources(processes):
+    order = draws(2048, sizes={"a": 700, "b": 700}, shares={"a": 0.5, "b": 0.5})
+    for process in range(processes):
+        assert 0.4 < order[process::processes, 0].mean() < 0.6
+
+
 def test_every_epoch_of_a_source_is_a_new_permutation(drawn):
     alone = draws(600, sizes={"waymo": 200}, shares={"waymo": 1.0})[:, 1].reshape(3, 200)
     assert (np.sort(alone, axis=1) == np.arange(200)).all()

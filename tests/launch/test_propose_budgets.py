@@ -20,7 +20,8 @@ def inputs(tmp_path_factory):
 @pytest.mark.slow
 def test_training_fills_the_proposed_rows(inputs):
     config_file = write_config_file(inputs)
-    wanted = ["--token_fill=0.9", "--patch_fill=0.8"]
+    # Each of the twelve records twenty times.
+    wanted = ["--token_fill=0.9", "--patch_fill=0.8", "--num_samples=240"]
     done, unpacked, impossible = run_all(
         "launch.propose_budgets",
         [
@@ -30,7 +31,7 @@ def test_training_fills_the_proposed_rows(inputs):
         ],
     )
     assert done.status == 0, done.err
-    assert "256 samples of made_up, questions 'turns':" in done.out
+    assert "240 samples of made_up, questions 'turns':" in done.out
     assert re.search(r"^  patches +mean +21\.3 +least +16 +most +24$", done.out, re.MULTILINE)
     open_rows, max_tokens, max_patches, max_supervised = map(
         int, re.findall(r"--\S+=(\d+)", done.out)
