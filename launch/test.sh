@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Sets up and runs all tests: the linter, the fast tests, then the slow ones.
+# Sets up and runs all tests: the linter, the fast tests, then the slow ones. Those of Apache Beam
+# have an environment of their own: launch/test_beam.sh.
 #   bash launch/test.sh [pytest arguments]    e.g. -m "not slow"
 set -euo pipefail
 source "$(dirname "$0")/setup.sh" requirements-dev.txt

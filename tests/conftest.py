@@ -18,20 +18,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.tiny import write_tiny_hf
-
 REPOSITORY = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="session")
 def tiny_hf(tmp_path_factory) -> Path:
     """A tiny Qwen3-VL with random torch weights, saved by transformers; the head is tied."""
+    from tests.tiny import write_tiny_hf  # It needs torch, which few tests do.
+
     return write_tiny_hf(tmp_path_factory.mktemp("hf") / "tiny", tie=True)
 
 
 @pytest.fixture(scope="session")
 def tiny_hf_untied(tmp_path_factory) -> Path:
     """As `tiny_hf`, with a head of its own."""
+    from tests.tiny import write_tiny_hf
+
     return write_tiny_hf(tmp_path_factory.mktemp("hf") / "tiny_untied", tie=False)
 
 

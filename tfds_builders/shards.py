@@ -1,33 +1,24 @@
-"""Writes the shards of a plan, in this process or several."""
+"""How one shard of a plan is written, in whatever process."""
 
 import json
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from concurrent.futures.thread import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from etils import epath
 from tensorflow_datasets.core.example_serializer import ExampleSerializer
 from tensorflow_datasets.core.utils.lazy_imports_utils import array_record_module
 
+from tfds_builders import places
 from tfds_builders.base import Builder
 from tfds_builders.items import Bad, attempt_all
 from tfds_builders.plan import Shard
-from vlm3_jax.errors import BadInput
 
-# Spawned, for a process with running threads cannot be forked safely.
-_CONTEXT = get_context("spawn")
-_RECORDS, _BAD, _STOP = range(3)
-_POLL_SECONDS = 0.2
+Watch = Callable[[int, int], bool]
+"""Is told now and then how many records are written and how many bad; whether to go on."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +47,16 @@ class Written:
         return sum(bad.records for bad in self.bad)
 
 
+class Tally(Protocol):
+    """Counts the records of all workers, and tells a worker when to stop."""
+
+    def add(self, records: int = 0, bad: int = 0) -> None:
+        """Counts records that are written and such that are bad."""
+
+    def stopped(self) -> bool:
+        """Whether to leave the rest."""
+
+
 @dataclass(frozen=True)
 class Job:
     """What a worker needs to know beside the shard.
@@ -64,13 +65,17 @@ class Job:
         builder: whose `data_dir` the shards go to.
         raw: the raw data.
         proofs: folder of the `Written` of finished shards.
-        tally: records written, bad ones, and whether to stop; shared by all workers.
+        tally: of all workers.
     """
 
     builder: Builder
     raw: Path | None
     proofs: epath.Path
-    tally: Any
+    tally: Tally
+
+    def proof(self, shard: str) -> epath.Path:
+        """The file that is there when a shard is finished."""
+        return self.proofs / f"{shard}.json"
 
 
 def read_proofs(proofs: epath.Path) -> dict[str, Written]:
@@ -79,102 +84,20 @@ def read_proofs(proofs: epath.Path) -> dict[str, Written]:
     return {written.name: written for written in found}
 
 
-def write_shards(
-    builder: Builder,
-    raw: Path | None,
-    shards: list[Shard],
-    proofs: epath.Path,
-    workers: int,
-    watch: Callable[[int, int], bool],
-) -> list[Written]:
-    """Writes shards into the builder's folder.
-
-    Args:
-        builder: makes the records.
-        raw: the raw data.
-        shards: what to write.
-        proofs: folder for the proofs of finished shards.
-        workers: processes; 1 writes in this one.
-        watch: is told now and then how many records are written and how many were bad; answers
-            whether to go on.
-
-    Returns:
-        What became of the shards, finished or not; not all of them when `watch` said stop.
-    """
-    tally = _CONTEXT.Array("q", 3)
-    job = Job(builder, raw, proofs, tally)
-    workers = min(workers, len(shards))
-    with _executor(workers, job) as (executor, write):
-        pending = {executor.submit(write, shard) for shard in shards}
-        results: list[Future[Written]] = []
-        try:
-            while pending:
-                done, pending = wait(pending, _POLL_SECONDS, return_when=FIRST_COMPLETED)
-                results += done
-                for future in done:
-                    future.result()  # A defect of the program ends the build.
-                if not watch(tally[_RECORDS], tally[_BAD]):
-                    break
-        except BrokenProcessPool as error:
-            raise BadInput(
-                "a worker process was killed, perhaps for want of memory: give the same command"
-                " again, with fewer --workers."
-            ) from error
-        finally:
-            tally[_STOP] = 1
-            executor.shutdown(wait=True, cancel_futures=True)
-        results += [future for future in pending if not future.cancelled()]
-    return [future.result() for future in results]
-
-
-@contextmanager
-def _executor(workers: int, job: Job) -> Iterator[tuple[Executor, Callable[[Shard], Written]]]:
-    if workers <= 1:
-        # A thread, so that the caller can watch.
-        with ThreadPoolExecutor(1) as executor:
-            yield executor, partial(write_shard, job)
-    else:
-        with ProcessPoolExecutor(workers, _CONTEXT, _start, (job,)) as executor:
-            yield executor, _write_in_worker
-
-
-_worker_job: Job | None = None
-
-
-def _start(job: Job) -> None:
-    global _worker_job
-    _worker_job = job
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent tells when to stop.
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A worker that outlived a killed build would write into the folder of the next one."""
-    connection.wait([parent_process().sentinel])
-    os._exit(1)
-
-
-def _write_in_worker(shard: Shard) -> Written:
-    return write_shard(_worker_job, shard)
-
-
 def write_shard(job: Job, shard: Shard) -> Written:
     """Writes one shard; its file appears when it is whole, then its proof."""
-    folder = epath.Path(job.builder.data_dir)
-    partial_file = folder / f"{shard.name}.{os.getpid()}.partial"
-    written = _write_records(job, shard, partial_file)
-    if not written.finished:
-        partial_file.unlink()
-        return written
-    partial_file.replace(folder / file_name(job.builder, shard))
-    proof = job.proofs / f"{shard.name}.json"
-    partial_proof = proof.with_suffix(".partial")
-    partial_proof.write_bytes(written.to_json())
-    partial_proof.replace(proof)
+    path = epath.Path(job.builder.data_dir) / file_name(job.builder, shard)
+    with places.whole_file(path) as file:
+        written = _write_records(job, shard, file)
+        if not written.finished:
+            file.unlink()
+            return written
+    with places.whole_file(job.proof(shard.name)) as file:
+        file.write_bytes(written.to_json())
     return written
 
 
-def _write_records(job: Job, shard: Shard, file: epath.Path) -> Written:
+def _write_records(job: Job, shard: Shard, file: Path) -> Written:
     """Writes the records of a shard until it is done, or all shall stop."""
     features = job.builder.info.features
     serializer = ExampleSerializer(features.get_serialized_info())
@@ -182,16 +105,16 @@ def _write_records(job: Job, shard: Shard, file: epath.Path) -> Written:
     writer = array_record_module.ArrayRecordWriter(os.fspath(file), "group_size:1")
     try:
         for outcome in _outcomes(job, shard):
-            if job.tally[_STOP]:
+            if job.tally.stopped():
                 break
             if isinstance(outcome, Bad):
                 bad.append(outcome)
-                _count(job.tally, _BAD, outcome.records)
+                job.tally.add(bad=outcome.records)
             else:
                 data = _encode(outcome | {"split": shard.split}, features, serializer)
                 writer.write(data)
                 records, num_bytes = records + 1, num_bytes + len(data)
-                _count(job.tally, _RECORDS, 1)
+                job.tally.add(records=1)
         else:
             return Written(shard.name, records, num_bytes, tuple(bad))
     finally:
@@ -229,8 +152,3 @@ def file_name(builder: Builder, shard: Shard) -> str:
     """TFDS's name of a shard's file."""
     number = f"{shard.index:05d}-of-{shard.count:05d}"
     return f"{builder.name}-{shard.split}.array_record-{number}"
-
-
-def _count(tally: Any, place: int, number: int) -> None:
-    with tally.get_lock():
-        tally[place] += number

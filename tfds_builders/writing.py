@@ -2,11 +2,14 @@
 
 Beside the dataset's folder VERSION lie, while it is built, VERSION.building, and VERSION.bad.jsonl
 where bad records are accepted. In VERSION.building, `plan.json` tells what is being built,
-`finished/` which shards are, and the data grow where TFDS would put them.
+`finished/` which shards are, and the data grow where TFDS would put them. Whatever is killed, and
+when: what `plan.json` and `finished/` say is true.
 """
 
 import json
 import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from absl import logging
@@ -15,19 +18,35 @@ from tensorflow_datasets.core.naming import ShardedFileTemplate
 from tensorflow_datasets.core.splits import SplitDict, SplitInfo
 from tqdm import tqdm
 
+from tfds_builders import places, pool
 from tfds_builders.base import Builder
 from tfds_builders.items import Bad, MaxBad, reason
-from tfds_builders.plan import Plan, make_plan
-from tfds_builders.shards import Written, read_proofs, write_shards
+from tfds_builders.plan import Plan, Shard, make_plan
+from tfds_builders.shards import Watch, Written, read_proofs
 from vlm3_jax.errors import BadInput
+
+_INFO = "dataset_info.json"
+"""The file that TFDS writes last and reads first."""
+
+WriteShards = Callable[[list[Shard], epath.Path, Watch], list[Written]]
+"""Takes the shards, the folder of their proofs, and who watches."""
+
+
+def is_built(folder: epath.Path) -> bool:
+    """Whether a dataset's folder is there and complete."""
+    return (folder / _INFO).exists()
 
 
 def write_dataset(
-    builder: Builder, raw: Path | None = None, workers: int = 1, max_bad: MaxBad | None = None
+    builder: Builder,
+    raw: Path | None = None,
+    workers: int = 1,
+    max_bad: MaxBad | None = None,
+    beam_options: Sequence[str] | None = None,
 ) -> None:
     """Builds the dataset into the builder's `data_dir`, whose former content it replaces.
 
-    The bytes do not depend on the number of workers, nor on how often the build was interrupted.
+    The bytes do not depend on who writes the shards, nor on how often the build was interrupted.
     Finished shards of an earlier build that was killed are kept, unless the items have changed.
 
     Args:
@@ -36,6 +55,7 @@ def write_dataset(
         workers: processes that write.
         max_bad: how many records may be bad; they are listed in VERSION.bad.jsonl. With None the
             first one ends the build.
+        beam_options: flags of an Apache Beam pipeline, whose workers write instead.
 
     Raises:
         BadInput: the dataset cannot be built, or has too many bad records. Finished shards stay.
@@ -46,12 +66,13 @@ def write_dataset(
     except OSError as error:
         raise BadInput(reason(error)) from error
     shop = final.with_name(f"{final.name}.building")
-    builder = _at(shop, builder)
     limit = 0 if max_bad is None else max_bad.of(plan.records)
-    made = _make_folder(shop)
+    made = places.make_folder(shop)
     try:
+        builder = _at(shop, builder)
         _prepare(shop, plan, builder)
-        written = _write(builder, raw, plan, shop, workers, limit)
+        write = _writer(builder, raw, plan, workers, beam_options)
+        written = _write(write, plan, shop, limit)
         bad = [*plan.bad, *(bad for shard in written for bad in shard.bad)]
         num_bad = sum(entry.records for entry in bad)
         report = final.with_name(f"{final.name}.bad.jsonl")
@@ -69,7 +90,8 @@ def write_dataset(
     except BadInput:
         _leave(shop, made)
         raise
-    _move(epath.Path(builder.data_dir), final, shop)
+    places.move(epath.Path(builder.data_dir), final, _INFO, shop)
+    _clear(shop)
     if num_bad:
         logging.warning("%d of %d records are left out: see %s", num_bad, plan.records, report)
 
@@ -79,17 +101,10 @@ def _at(folder: epath.Path, builder: Builder) -> Builder:
     config = builder.builder_config
     if config and config.name in builder.builder_configs:
         config = config.name  # TFDS takes no copy of its own configs, as unpickling would make.
+    # TFDS would read what a build left that was killed at its end, perhaps half written.
+    parts = epath.Path(builder.data_dir).parts[-3 if config else -2 :]
+    folder.joinpath(*parts, _INFO).unlink(missing_ok=True)
     return type(builder)(config=config, data_dir=folder)
-
-
-def _make_folder(folder: epath.Path) -> list[epath.Path]:
-    """Makes a folder; returns it and those above it that were missing, innermost first."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{folder} cannot be made ({error.strerror}); choose another.") from error
-    return missing
 
 
 def _leave(shop: epath.Path, made: list[epath.Path]) -> None:
@@ -102,7 +117,7 @@ def _leave(shop: epath.Path, made: list[epath.Path]) -> None:
             kept += 1
     if kept:
         return
-    shop.rmtree()
+    _clear(shop)
     for folder in made[1:]:
         if not any(folder.iterdir()):
             folder.rmdir()
@@ -115,19 +130,43 @@ def _prepare(shop: epath.Path, plan: Plan, builder: Builder) -> None:
     if not (note.exists() and note.read_text() == content and data.exists()):
         if any((shop / "finished").glob("*.json")):
             logging.warning("%s was begun with other items: its shards are made anew.", shop)
-        for path in shop.iterdir():
-            path.rmtree() if path.is_dir() else path.unlink()
-    data.mkdir(parents=True, exist_ok=True)
-    (shop / "finished").mkdir(exist_ok=True)
+        _clear(shop)
+        places.make_folder(shop / "finished")
+        places.make_folder(data)
+        with places.whole_file(note) as file:
+            file.write_text(content)
     for leftover in data.glob("*.partial"):
         leftover.unlink()
-    note.write_text(content)
 
 
-def _write(
-    builder: Builder, raw: Path | None, plan: Plan, shop: epath.Path, workers: int, limit: int
-) -> list[Written]:
-    """Writes the missing shards; returns those reached, in order: all, unless too much is bad."""
+def _clear(shop: epath.Path) -> None:
+    """Removes the folder, at first what says that shards are finished, lest that outlive them."""
+    (shop / "plan.json").unlink(missing_ok=True)
+    shop.rmtree(missing_ok=True)
+
+
+def _writer(
+    builder: Builder,
+    raw: Path | None,
+    plan: Plan,
+    workers: int,
+    beam_options: Sequence[str] | None,
+) -> WriteShards:
+    if beam_options is None:
+        return partial(pool.write_shards, builder, raw, workers=workers)
+    try:
+        from tfds_builders import beam_job
+    except ImportError as error:
+        raise BadInput(
+            f"Apache Beam cannot be imported ({error}): it has an environment of its own, made from"
+            " requirements-beam.txt."
+        ) from error
+    job = partial(beam_job.write_shards, builder, raw, options=beam_options)
+    return partial(job, fingerprint=plan.fingerprint)
+
+
+def _write(write: WriteShards, plan: Plan, shop: epath.Path, limit: int) -> list[Written]:
+    """Has missing shards written; returns those reached, in order: all, unless too much is bad."""
     proofs = shop / "finished"
     written = read_proofs(proofs)
     missing = [shard for shard in plan.shards if shard.name not in written]
@@ -145,7 +184,7 @@ def _write(
             return known + bad <= limit
 
         if watch(0, 0) and missing:
-            results = write_shards(builder, raw, missing, proofs, workers, watch)
+            results = write(missing, proofs, watch)
             written |= {result.name: result for result in results}
     return [written[shard.name] for shard in plan.shards if shard.name in written]
 
@@ -187,10 +226,3 @@ def _write_metadata(builder: Builder, plan: Plan, written: list[Written]) -> Non
         )
     builder.info.set_splits(SplitDict(infos))
     builder.info.write_to_directory(builder.data_dir)
-
-
-def _move(data: epath.Path, final: epath.Path, shop: epath.Path) -> None:
-    if final.exists():
-        final.rename(shop / "old")
-    data.rename(final)
-    shop.rmtree()

@@ -9,7 +9,7 @@ from absl import app, flags, logging
 
 from vlm3_jax.errors import BadInput
 
-_INTERNAL = re.compile(r"/(orbax|tensorflow_datasets)/")
+_INTERNAL = re.compile(r"/(apache_beam|orbax|tensorflow_datasets)/")
 
 
 def run(main: Callable[..., int | None], argument: str | None = None) -> None:

@@ -1,6 +1,7 @@
 """A builder of numbered records whose items are slow, bad or missing when a test says so."""
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +38,7 @@ class Counting(base.Builder):
     def examples(self, raw: Path, item: Item) -> Iterator[dict[str, Any] | Bad]:
         config = json.loads((raw / "counting.json").read_text())
         with (raw / "made.txt").open("a") as file:
-            file.write(f"{item.data}\n")
+            file.write(f"{item.data} {os.getpid()}\n")
         if item.data in config.get("broken", []):
             raise RuntimeError("a defect")
         for number in range(config["per_item"]):
@@ -78,10 +79,19 @@ def write_raw(folder: Path, **config: Any) -> Path:
 
 def made(raw: Path) -> list[int]:
     """The items that were worked on since the last call."""
+    return [item for item, _ in _made(raw)]
+
+
+def workers(raw: Path) -> set[int]:
+    """The processes that worked on items since the last call."""
+    return {process for _, process in _made(raw)}
+
+
+def _made(raw: Path) -> list[list[int]]:
     file = raw / "made.txt"
-    numbers = [int(line) for line in file.read_text().split()] if file.exists() else []
+    lines = file.read_text().splitlines() if file.exists() else []
     file.unlink(missing_ok=True)
-    return numbers
+    return [[int(number) for number in line.split()] for line in lines]
 
 
 def files(folder: Path) -> dict[str, bytes]:
