@@ -1,4 +1,4 @@
-"""Builds on Beam's direct runner; `bash launch/test_beam.sh` makes the environment that they need."""
+"""Builds on Beam's direct runner, in the environment that `bash launch/test_beam.sh` makes."""
 
 import json
 import os

@@ -1,11 +1,13 @@
 """Random access to what `tfds_builders.build` wrote."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, SupportsIndex, TypeVar
 
 import tensorflow_datasets as tfds
+from etils import epath
 from tensorflow_datasets.core.utils.version import list_all_versions
 
 from vlm3_jax.data.records import (
@@ -80,7 +82,7 @@ def open_source(
     """Opens a split of the newest version of a dataset.
 
     Args:
-        data_dir: the folder that datasets were built into.
+        data_dir: the folder that datasets were built into; a local one, or in gs://.
         name: of the dataset, with its TFDS config if it has any: `synthetic_rooms/views`.
         split: `train`, `validation` or `test`, or a part of one in TFDS's notation: `train[:10%]`.
         record_type: what it holds.
@@ -110,7 +112,7 @@ def open_source(
 
 def _builder(data_dir: str | Path, name: str) -> Any:
     """TFDS's builder of the newest version, which can be read."""
-    folder = Path(data_dir) / name
+    folder = _folder(data_dir) / name
     versions = list_all_versions(folder)
     if not versions:
         raise BadInput(f"{folder} holds no built dataset: {_remedy(folder, name)}.")
@@ -118,6 +120,22 @@ def _builder(data_dir: str | Path, name: str) -> Any:
     if version := _schema_version(builder.info):
         check_schema_version(version, f"{name} in {data_dir}")
     return builder
+
+
+def _folder(data_dir: str | Path) -> epath.Path:
+    scheme, is_url, _ = os.fspath(data_dir).partition("://")
+    # Of other stores array_record makes files without records, and says nothing.
+    if is_url and scheme != "gs":
+        raise BadInput(
+            f"{data_dir}: array_record files can be read from folders and gs:// only; copy the"
+            " datasets to a folder, or mount them as one."
+        )
+    try:
+        folder = epath.Path(data_dir)
+        folder.exists()
+    except ImportError as error:
+        raise BadInput(f"{data_dir} needs a library ({error}); pip install it.") from error
+    return folder
 
 
 def _schema_version(info: Any) -> str | None:
@@ -131,7 +149,7 @@ def _schema_version(info: Any) -> str | None:
         return None
 
 
-def _remedy(folder: Path, name: str) -> str:
+def _remedy(folder: epath.Path, name: str) -> str:
     configs = [path.name for path in sorted(folder.glob("*/")) if list_all_versions(path)]
     if configs:
         return f"name one of its configs, {' or '.join(f'{name}/{config}' for config in configs)}"
