@@ -31,6 +31,19 @@ def needed(raw: Path, *paths: str, builder: str) -> Path:
     return raw / paths[0]
 
 
+def inside(folder: Path, path: Any, name: str) -> Path:
+    """A file that raw data name, unless the path leads out of the folder: `/etc/a`, `../a`.
+
+    Args:
+        folder: where it must be.
+        path: what the raw data say.
+        name: what names it.
+    """
+    if not isinstance(path, str) or Path(path).is_absolute() or ".." in Path(path).parts:
+        raise BadInput(f"{name} names {path!r}, which is no path inside {folder}; fetch it anew.")
+    return folder / path
+
+
 def not_empty(things: Sequence[Any], name: str) -> None:
     """Checks that a scene, say, has frames; `name` tells what of which: 'the frames of scene a'."""
     if not len(things):

@@ -28,6 +28,11 @@ def test_records_hold_what_was_built(toy_data):
         np.testing.assert_array_equal(record.depth_m, built["depth_m"])
 
 
+def test_of_object_stores_only_gs_can_be_read():
+    with pytest.raises(BadInput, match=r"^s3://bucket/sets: .* folders and gs:// only; copy"):
+        open_source("s3://bucket/sets", toy.NAME, "train")
+
+
 def test_splits_and_parts_of_them(toy_data):
     assert sorted(by_frame(open_source(toy_data, toy.NAME, "test"))) == list(range(9, 13))
     whole, part = (open_source(toy_data, toy.NAME, split) for split in ("train", "train[2:5]"))

@@ -18,6 +18,13 @@ def test_missing_raw_data_name_the_readme(tmp_path):
     assert "'Manual download' of tfds_builders/rooms/README.md" in str(error.value)
 
 
+def test_paths_in_raw_data_stay_inside(tmp_path):
+    assert checks.inside(tmp_path, "a/..b.png", "a") == tmp_path / "a/..b.png"
+    for path in ("/etc/passwd", "../b.png", "a/../../b.png", "..", None, 3):
+        with pytest.raises(BadInput, match=r"^scene a names .*, which is no path inside /"):
+            checks.inside(tmp_path, path, "scene a")
+
+
 def test_an_empty_scene_is_named():
     checks.not_empty([1], "the frames of scene a")
     with pytest.raises(BadInput, match=r"^the frames of scene a are none"):

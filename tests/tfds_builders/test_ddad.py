@@ -136,12 +136,18 @@ def test_bad_files_cost_only_themselves(raw, tmp_path):
     def stretch(content):
         content["data"][3]["datum"]["image"]["pose"]["rotation"]["qw"] = 7.0
 
+    def leave(content):
+        image = content["data"][4]["datum"]["image"]
+        image["filename"] = f"../{image['filename']}"
+
     edit(raw / "000150/calibration/c0.json", skew)
+    edit(raw / "000150/scene_x.json", leave)
     edit(raw / "000150/scene_x.json", stretch)
     records = read_built(tmp_path / "out", raw, "ddad/corrected", SPLITS, max_bad="90%")
     lost = {
         *(f"000000/{camera}_000" for camera in ("CAMERA_05", "CAMERA_06")),
         *("000150/CAMERA_01_000", "000150/CAMERA_01_001", "000150/CAMERA_07_000"),
+        "000150/CAMERA_08_000",
     }
     bad = reasons(tmp_path / "out", "ddad/corrected")
     assert set(bad) == {*lost, "000000/000001"}
@@ -152,6 +158,7 @@ def test_bad_files_cost_only_themselves(raw, tmp_path):
     assert "CAMERA_01 has skew" in bad["000150/CAMERA_01_000"]
     assert "the pose of CAMERA_07" in bad["000150/CAMERA_07_000"]
     assert "is no unit quaternion" in bad["000150/CAMERA_07_000"]
+    assert "is no path inside" in bad["000150/CAMERA_08_000"]
 
 
 @pytest.mark.parametrize("text", ["{", '{"data": [], "samples": [{"datum_keys": ["a"]}]}', "[]"])

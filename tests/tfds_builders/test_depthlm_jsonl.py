@@ -112,6 +112,8 @@ BAD_LINES = {
     "other_size": (line(intrinsics=[50, 50, 32, 24, 65, 48]), "is 64x48, but its intrinsics"),
     "half_a_pixel": (line(intrinsics=[50, 50, 32, 24, 64.5, 48]), "whole width and height"),
     "image_missing": (line(image="kitchen/none.png"), "cannot be read"),
+    "image_above": (line(image="../b.png"), "names '../b.png', which is no path inside"),
+    "image_elsewhere": (line(image="/b.png"), "names '/b.png', which is no path inside"),
     "label_kind": (line(label_kind="disparity"), "'label_kind' is 'disparity'"),
 }
 

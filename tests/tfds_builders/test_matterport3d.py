@@ -163,8 +163,10 @@ def scan(change):
         (DEPTH, lambda data: image_file(np.full((64, 96), 99, np.uint16)), "no depth anywhere"),
         (CONF, scan(lambda numbers: [1.01 * number for number in numbers]), "not rigid"),
         (CONF, scan(lambda numbers: [-n for n in numbers[:4]] + numbers[4:]), "not rigid"),
+        (CONF, lambda data: data.replace(b" abc_i1_0", b" ../abc_i1_0"), "is no path inside"),
+        (CONF, lambda data: data.replace(b" abc_d1_0", b" /abc_d1_0"), "is no path inside"),
     ],
-    ids=range(8),
+    ids=range(10),
 )
 def test_a_corrupt_file_costs_only_itself(views, tmp_path, file, change, message):
     path = tmp_path / "raw" / "barn" / file

@@ -179,6 +179,12 @@ def test_bad_files_cost_only_themselves(raw, tmp_path):
 
     edit(raw / "v1.0-trainval/ego_pose.json", stretch)
 
+    def leave(rows):
+        row = next(x for x in rows if x["token"] == "scene-0003-1-CAM_BACK")
+        row["filename"] = f"../{row['filename']}"
+
+    edit(raw / "v1.0-trainval/sample_data.json", leave)
+
     def lose(rows):
         del rows[1]["scene_token"]
 
@@ -186,13 +192,14 @@ def test_bad_files_cost_only_themselves(raw, tmp_path):
     records = read_built(tmp_path / "out", raw, "nuscenes/corrected", ["train"], max_bad="90%")
     bad = reasons(tmp_path / "out", "nuscenes/corrected")
     fronts = ("scene-0002/scene-0002-0-CAM_BACK", "scene-0002/scene-0002-1-CAM_BACK")
-    turned = "scene-0003/scene-0003-1-CAM_FRONT"
+    turned, outside = (f"scene-0003/scene-0003-1-CAM_{side}" for side in ("FRONT", "BACK"))
     cut = "scene-0003/scene-0003-0"
-    assert set(bad) == {*fronts, turned, cut, "scene-0061-1"}
-    assert len(records) == NUM_TRAIN - 3 - len(CAMERAS)
+    assert set(bad) == {*fronts, turned, outside, cut, "scene-0061-1"}
+    assert len(records) == NUM_TRAIN - 4 - len(CAMERAS)
     assert "does not decode" in bad[fronts[0]] and "cannot be read" in bad[fronts[1]]
     assert "is no whole number of points" in bad[cut]
     assert "is no unit quaternion" in bad[turned]
+    assert "is no path inside" in bad[outside]
     assert "sample scene-0061-1 is damaged" in bad["scene-0061-1"]
 
 

@@ -134,8 +134,15 @@ def test_bad_files_cost_only_themselves(raw, tmp_path):
     def stretch(content):
         content["frames"][1]["transform_matrix"][0][0] = 4.0
 
-    shutil.copytree(a, raw / "data/f/dslr")
+    def leave(content):
+        frames = {frame["file_path"]: frame for frame in content["frames"]}
+        frames["DSC00000.JPG"]["file_path"] = "../../DSC00000.JPG"
+        frames["DSC00001.JPG"]["mask_path"] = "/mask.png"
+
+    for scene in "fg":
+        shutil.copytree(a, raw / "data" / scene / "dslr")
     edit(raw / "data/f/dslr" / transforms, stretch)
+    edit(raw / "data/g/dslr" / transforms, leave)
     (raw / "data/f/dslr/resized_anon_masks/DSC00001.png").unlink()
     (raw / "data/f/dslr/resized_images/DSC00000.JPG").write_bytes(
         (b / "resized_images/DSC00000.JPG").read_bytes()
@@ -154,3 +161,4 @@ def test_bad_files_cost_only_themselves(raw, tmp_path):
     assert "has no depth anywhere" in bad["0e900bcc5c/DSC00000"]
     assert "is not rigid" in bad["f/DSC00000"]
     assert "DSC00001.png cannot be read" in bad["f/DSC00001"]
+    assert all("is no path inside" in bad[f"g/DSC0000{number}"] for number in (0, 1))

@@ -141,7 +141,7 @@ BAD_ROWS = {
     ),
     "outside": (
         edited(image_info={"file_path": "../secret.png", "height": 64, "width": 96}),
-        "is no path of an image",
+        "is no path inside",
     ),
     "no_info": (edited(qa_info=None), "has no qa_info"),
     "one_box": (edited(bbox=BOXES[:1]), "refers to region 1"),
@@ -172,7 +172,7 @@ def test_a_bad_row_is_named_and_costs_itself(tmp_path, case):
     [
         ({"bbox": BOXES}, "has 5 times <mask>, but 3 boxes"),
         ({"filename": None}, "has no filename"),
-        ({"filename": "/etc/a"}, "is no path of an image"),
+        ({"filename": "/etc/a"}, "is no path inside"),
         (
             {
                 "bbox": BOXES[:1],

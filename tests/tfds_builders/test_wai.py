@@ -321,7 +321,7 @@ BAD_FRAMES = {
     sheared: "pose is not rigid",
     distorted: "camera model is OPENCV; undistort",
     no_focal: "are not all numbers",
-    outside: "is no path in its scene",
+    outside: "is no path inside",
 }
 
 

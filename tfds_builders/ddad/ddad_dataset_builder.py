@@ -54,7 +54,7 @@ class Builder(base.Builder):
         """The images of the sample."""
         scene, sample = item.data
         folder = raw / scene
-        cloud = dgp.read_cloud(folder / sample.cloud.file)
+        cloud = dgp.read_cloud(checks.inside(folder, sample.cloud.file, item.key))
         world = transform(sample.cloud.sensor_to_world(item.key), cloud)
         for image in sample.images:
             frame = f"{image.sensor}_{Path(image.file).stem}"
@@ -66,7 +66,7 @@ class Builder(base.Builder):
         c2w = image.sensor_to_world(key)
         points = transform(np.linalg.inv(c2w), world)
         scene, frame = key.split("/")
-        path = folder / image.file
+        path = checks.inside(folder, image.file, key)
         return point_labels(points, camera, self.builder_config.labelling, key) | {
             "image": checks.read_image(path, f"{key}: {path}", camera),
             "intrinsics": camera.to_array(),
@@ -81,7 +81,7 @@ class Builder(base.Builder):
 def _samples(raw: Path, file: str) -> Iterator[Item | Bad]:
     scene = Path(file).parent.as_posix()
     try:
-        for sample in dgp.samples(raw / file, CAMERAS, LIDAR):
+        for sample in dgp.samples(checks.inside(raw, file, "ddad.json"), CAMERAS, LIDAR):
             yield Item(f"{scene}/{sample.index:06d}", (scene, sample), len(CAMERAS))
     except (BadInput, OSError) as error:
         yield Bad(scene, reason(error))

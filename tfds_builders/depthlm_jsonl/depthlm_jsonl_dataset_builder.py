@@ -41,7 +41,7 @@ class Builder(base.Builder):
         """The line's image and labels."""
         file_name, place, is_repeated = item.data
         line = parse(raw / file_name, place)
-        path = raw / line.image
+        path = checks.inside(raw, line.image, line.where)
         suffix = f"-line{place.number}" if is_repeated else ""
         yield {
             "image": checks.read_image(path, f"{line.where}: {path}", line.camera),

@@ -96,10 +96,10 @@ def _cameras(raw: Path, house: str) -> Path:
 
 def _example(raw: Path, key: str, scan: Scan, config: str) -> dict[str, Any] | None:
     house, _, frame = key.partition("/")
-    path = raw / house / COLOURS / scan.color
+    path = checks.inside(raw / house / COLOURS, scan.color, key)
     image = checks.read_image(path, str(path))
     camera = scan.camera(*image_size(image), config)
-    depth = read_uint16(raw / house / DEPTHS / scan.depth) / STEPS_PER_METRE
+    depth = read_uint16(checks.inside(raw / house / DEPTHS, scan.depth, key)) / STEPS_PER_METRE
     if np.count_nonzero(depth) < LEAST_PIXELS:
         return None
     depth = np.where((depth >= NEAREST_M) & (depth <= FARTHEST_M), depth, 0)

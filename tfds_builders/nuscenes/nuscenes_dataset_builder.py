@@ -86,7 +86,7 @@ class Builder(base.Builder):
         lidar = sample.shots[LIDAR]
         points = transform(
             lidar.sensor_to_ego.matrix(f"{item.key}: the mounting of {LIDAR}"),
-            read_sweep(raw / lidar.file),
+            read_sweep(checks.inside(raw, lidar.file, item.key)),
         )
         if self.builder_config.moves:
             points = transform(lidar.ego_to_global.matrix(f"{item.key}: the sweep's pose"), points)
@@ -104,7 +104,7 @@ class Builder(base.Builder):
             transform(from_points, points), camera, self.builder_config.labelling, key
         )
         scene, frame = key.split("/")
-        path = raw / shot.file
+        path = checks.inside(raw, shot.file, key)
         return labels | {
             "image": checks.read_image(path, f"{key}: {path}", camera),
             "intrinsics": camera.to_array(),

@@ -55,10 +55,11 @@ class Builder(base.Builder):
         scene, photograph = item.data
         folder, lens = raw / "data" / scene / "dslr", photograph.lens
         frame = Path(photograph.file).stem
-        path = folder / "resized_images" / photograph.file
+        path = checks.inside(folder / "resized_images", photograph.file, item.key)
         name = f"{item.key}: {path}"
         pixels = decode(checks.read_image(path, name, lens.camera), name)
-        mask = read_mask(folder / "resized_anon_masks" / photograph.mask)
+        masks = folder / "resized_anon_masks"
+        mask = read_mask(checks.inside(masks, photograph.mask, item.key))
         depth = read_uint16(folder / "render_depth" / f"{frame}.png") * _MILLIMETRE
         checks.check_depth_map(depth, lens.camera, f"{item.key}: its depth map")
         if mask.shape != depth.shape:

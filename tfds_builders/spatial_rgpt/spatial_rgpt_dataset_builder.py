@@ -66,7 +66,7 @@ def _bench(raw: Path, item: Item) -> dict[str, Any]:
     row = read_row(raw / _FILES["bench"], item.data)
     _text(row, "id", item.key)
     info, about = _object(row, "image_info", item.key), _object(row, "qa_info", item.key)
-    path = _inside(raw / "images", info.get("file_path"), item.key)
+    path = checks.inside(raw / "images", info.get("file_path"), item.key)
     image, size = _image(path)
     if size != (info.get("width"), info.get("height")):
         raise BadInput(
@@ -97,7 +97,7 @@ def _open_spatial(raw: Path, item: Item) -> dict[str, Any]:
     name = f"row {place.number}"
     file = _text(row, "filename", name)
     name = f"{name} ({file})"
-    path = _inside(raw / "images", f"{file}.jpg", name)
+    path = checks.inside(raw / "images", f"{file}.jpg", name)
     image, size = _image(path)
     questions, answers = turns(row, name)
     questions, answers, found = count_through(questions, answers, boxes(row, *size, name), name)
@@ -126,12 +126,6 @@ def _object(row: dict[str, Any], key: str, name: str) -> dict[str, Any]:
     if not isinstance(row.get(key), dict):
         raise BadInput(f"{name} has no {key}; fetch the file anew.")
     return row[key]
-
-
-def _inside(folder: Path, path: Any, name: str) -> Path:
-    if not isinstance(path, str) or Path(path).is_absolute() or ".." in Path(path).parts:
-        raise BadInput(f"{name}: {path!r} is no path of an image; fetch the file anew.")
-    return folder / path
 
 
 def _image(path: Path) -> tuple[bytes, tuple[int, int]]:

@@ -140,9 +140,7 @@ class Scene:
         return self._path(frame, frame[self._key(modality) or modality], name)
 
     def _path(self, frame: dict[str, Any], path: Any, name: str) -> Path:
-        if not isinstance(path, str) or Path(path).is_absolute() or ".." in Path(path).parts:
-            raise BadInput(f"{name}: {path!r} is no path in its scene; correct scene_meta.json.")
-        return self.folder / path
+        return checks.inside(self.folder, path, f"{name} in scene_meta.json")
 
 
 def read_scene(folder: Path, recipe: Recipe) -> Scene:
