@@ -9,7 +9,7 @@ from absl import app, flags, logging
 
 from vlm3_jax.errors import BadInput
 
-_INTERNAL = re.compile(r"/(apache_beam|orbax|tensorflow_datasets)/")
+_INTERNAL = re.compile(r"/(orbax|tensorflow_datasets)/")
 
 
 def run(main: Callable[..., int | None], argument: str | None = None) -> None:
@@ -25,7 +25,8 @@ def run(main: Callable[..., int | None], argument: str | None = None) -> None:
     logging.get_absl_logger().addFilter(
         lambda record: record.levelno >= WARNING or not _INTERNAL.search(record.pathname)
     )
-    getLogger("jax").setLevel(WARNING)
+    for name in ("apache_beam", "jax"):
+        getLogger(name).setLevel(WARNING)
     app.run(
         lambda argv: _guarded(main, argv[1:]),
         flags_parser=lambda argv: _parse_flags(argv, argument),
