@@ -32,7 +32,7 @@ def test_the_builders_are_found():
     [
         ("nothing", "no builder 'nothing'; choose one of .*depthlm_jsonl,.* synthetic_rooms"),
         ("../base", "no builder"),
-        ("synthetic_rooms/large", "no config 'large'; choose one of views, pairs, quickstart"),
+        ("synthetic_rooms/large", "no config 'large'; choose one of views, pairs, regions, quick"),
         ("depthlm_jsonl/large", "no config 'large'; it has none"),
         ("depthlm_jsonl", "--manual_dir is missing"),
     ],
