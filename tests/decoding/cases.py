@@ -1,5 +1,6 @@
 """Conversations for the decoder, and its answers to them."""
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from vlm3_jax.decoding.runner import Answer
 from vlm3_jax.parallel.mesh import MeshConfig
 
 NEW_TOKENS = 64
+WAYS = list(product([True, False], [True, False], [0, 5]))
+"""Of decoding: whether prefixes are shared, whether rows are refilled, tokens of a draft."""
 
 
 def as_number(token: int) -> str:

@@ -1,6 +1,7 @@
 """Answers `mixed_samples` on a mesh of 8 simulated devices; started by `test_sharded`.
 
-Prints the token ids of all answers and, with branches, what their first numbers could have been.
+Prints, for each of the settings given as JSON, the token ids of all answers and what their first
+numbers could have been.
 """
 
 import json
@@ -14,10 +15,11 @@ from vlm3_jax.parallel.mesh import MeshConfig
 
 if __name__ == "__main__":
     initialize()
-    folder, *sizes = sys.argv[1:]
+    folder, settings, *sizes = sys.argv[1:]
     Encoder.decode = lambda self, tokens: "".join(map(as_number, tokens))
-    answers = our_answers(
-        Path(folder), mixed_samples(), mesh=MeshConfig(*map(int, sizes)), images=1, branches=2
-    )
-    values = [[[one.value, one.probability] for one in answer.values] for answer in answers]
-    print(json.dumps([[answer.token_ids for answer in answers], values]))
+    mesh, found = MeshConfig(*map(int, sizes)), []
+    for one in json.loads(settings):
+        answers = our_answers(Path(folder), mixed_samples(), mesh=mesh, images=1, **one)
+        values = [[[one.value, one.probability] for one in answer.values] for answer in answers]
+        found.append([[answer.token_ids for answer in answers], values])
+    print(json.dumps(found))

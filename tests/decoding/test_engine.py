@@ -1,12 +1,11 @@
 """Every way to decode says the tokens that transformers says, in float32."""
 
 import json
-from itertools import product
 
 import numpy as np
 import pytest
 
-from tests.decoding.cases import ask, mixed_samples, our_answers
+from tests.decoding.cases import WAYS, ask, mixed_samples, our_answers
 from tests.decoding.reference import liveliness
 from vlm3_jax.data.images import decode, resize
 from vlm3_jax.decoding.load import read_stop_tokens
@@ -14,7 +13,6 @@ from vlm3_jax.geometry.camera import Camera, unify_focal
 from vlm3_jax.tasks import depth
 
 TOKENS = 40
-WAYS = list(product([True, False], [True, False], [0, 5]))
 
 
 def expected_answers(reference, samples, stop_tokens) -> list[tuple[int, ...]]:
