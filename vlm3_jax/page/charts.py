@@ -57,7 +57,14 @@ def place(x: Axis, y: Axis, point: tuple[float, float]) -> tuple[float, float]:
     )
 
 
-def chart(x: Axis, y: Axis, marks: Sequence[Markup], title: str, summary: str) -> Markup:
+def chart(
+    x: Axis,
+    y: Axis,
+    marks: Sequence[Markup],
+    title: str,
+    summary: str,
+    notes: Sequence[str] = (),
+) -> Markup:
     """A drawing with two axes.
 
     Args:
@@ -66,6 +73,7 @@ def chart(x: Axis, y: Axis, marks: Sequence[Markup], title: str, summary: str) -
         marks: SVG elements placed with `place`; classes mark, mark-2, line, line-2 have colours.
         title: stands above it.
         summary: what it shows in a sentence, for who cannot see it.
+        notes: stand below it.
     """
     across = {"label": x.label, "ticks": []}
     for value, text in x.ticks():
@@ -77,7 +85,8 @@ def chart(x: Axis, y: Axis, marks: Sequence[Markup], title: str, summary: str) -
         "ticks": [(place(x, y, (x.low, value))[1], text) for value, text in y.ticks()],
     }
     box = {"left": _LEFT, "right": _RIGHT, "bottom": _BOTTOM}
-    return part("chart", WIDTH, HEIGHT, box, across, up, Markup("\n").join(marks), title, summary)
+    drawn = Markup("\n").join(marks)
+    return part("chart", WIDTH, HEIGHT, box, across, up, drawn, title, summary, notes)
 
 
 def histogram(

@@ -115,3 +115,19 @@ def colour_bar(colours: Sequence[tuple[int, int, int]], ticks: Sequence[str], la
         label: what is coloured.
     """
     return part("colour_bar", [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in colours], ticks, label)
+
+
+def details(summary: str, parts: Sequence[Markup]) -> Markup:
+    """Parts that unfold below a line of text."""
+    return part("details", summary, parts)
+
+
+def dialogue(question: str, answer: str, remark: str = "") -> Markup:
+    """What was asked and answered, word for word; a remark stands at the answer."""
+    return part("dialogue", question, answer, remark)
+
+
+def contents(sections: Sequence[Section], above: int = 0) -> Markup:
+    """Links to sections of the page, before which there are so many others."""
+    links = [(above + place, section.title) for place, section in enumerate(sections, start=1)]
+    return part("contents", links)

@@ -1,0 +1,77 @@
+"""The best and the worst samples of a benchmark, drawn, and the answers that cannot be read."""
+
+from collections.abc import Collection, Mapping, Sequence
+from types import ModuleType
+
+from markupsafe import Markup
+
+from vlm3_jax.data.records import Record
+from vlm3_jax.evaluation.page.grouping import Line
+from vlm3_jax.page import document as doc
+
+EACH = 3  # Best and worst samples that are drawn.
+MOST_FAILURES = 20
+
+
+def chosen(groups: Sequence[list[Line]]) -> list[tuple[str, list[Line]]]:
+    """The best and the worst of samples that are ordered, each once, with what they are."""
+    best = min(EACH, (len(groups) + 1) // 2)
+    worst = min(EACH, len(groups) - best)
+    return [
+        *((f"Best {place}", group) for place, group in enumerate(groups[:best], start=1)),
+        *(
+            (f"Worst {place}", group)
+            for place, group in enumerate(groups[: -worst - 1 : -1] if worst else [], start=1)
+        ),
+    ]
+
+
+def keys(picked: Sequence[tuple[str, list[Line]]]) -> Collection[str]:
+    """Of the records that are to be drawn."""
+    return {group[0]["image"] for _, group in picked}
+
+
+def cards(
+    task: ModuleType, picked: Sequence[tuple[str, list[Line]]], records: Mapping[str, Record]
+) -> Markup:
+    """Samples on their images, with what was said and what is true."""
+    return doc.cards([_card(task, title, group, records) for title, group in picked])
+
+
+def failures(lines: Sequence[Line]) -> list[Markup]:
+    """The texts of answers that cannot be read; of many the first, and how many more there are."""
+    unread = [line for line in lines if is_unread(line)]
+    if not unread:
+        return []
+    shown = [
+        Markup("{}{}").format(Markup("<p class='key'>{}</p>").format(line["image"]), _words(line))
+        for line in unread[:MOST_FAILURES]
+    ]
+    left = len(unread) - len(shown)
+    if left:
+        shown.append(Markup("<p>{:,} more are in predictions.jsonl.</p>").format(left))
+    title = f"Answers that cannot be read: {len(unread):,} of {len(lines):,}"
+    return [doc.details(title, shown)]
+
+
+def is_unread(line: Line) -> bool:
+    """Whether an answer cannot be read; one that nobody tried to read is none."""
+    return line["parsed"] is None and line.get("category") != ""
+
+
+def _card(task: ModuleType, title: str, group: list[Line], records: Mapping[str, Record]) -> Markup:
+    key = group[0]["image"]
+    alt = f"{title}: {key} with the answers drawn"
+    words = [_words(line) for line in group]
+    # A sample of one question has room for its words.
+    below = (
+        words if len(group) == 1 else [doc.details("Questions and answers, word by word", words)]
+    )
+    head, rows = task.answers(group)
+    picture = doc.picture(task.picture(records[key], group), alt)
+    return doc.card(f"{title}: {key}", [picture, doc.table(head, rows), *below])
+
+
+def _words(line: Line) -> Markup:
+    remark = "" if line["finished"] else "cut off at the longest that is allowed"
+    return doc.dialogue(line["prompt"], line["answer"], remark)

@@ -1,0 +1,30 @@
+"""Images small enough for a page."""
+
+import numpy as np
+from PIL import Image
+
+from vlm3_jax.data.images import decode
+
+# Pixels of the longer side: enough for a card of a page on a dense screen, alone or beside another.
+LONGER_SIDE = 560
+LONGER_SIDE_OF_TWO = 420
+
+
+def thumbnail(data: bytes, name: str, longer_side: int = LONGER_SIDE) -> tuple[np.ndarray, float]:
+    """Decodes an image file and scales it down where it is large.
+
+    Args:
+        data: PNG or JPEG.
+        name: what it is called in an error.
+        longer_side: pixels that it may have.
+
+    Returns:
+        uint8 [H, W, 3], and the factor from the file's pixels to its own.
+    """
+    image = decode(data, name)
+    height, width = image.shape[:2]
+    factor = min(1.0, longer_side / max(height, width))
+    if factor < 1:
+        size = max(1, round(width * factor)), max(1, round(height * factor))
+        image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+    return image, factor
