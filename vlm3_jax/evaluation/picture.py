@@ -18,12 +18,12 @@ _SMALLEST_SIDE = 480  # Smaller images are enlarged: labels on them could not be
 class _Canvas:
     """A picture to draw on in pixels of the image it began with."""
 
-    def __init__(self, image: np.ndarray):
+    def __init__(self, image: np.ndarray, font_size: int | None = None):
         self.factor = max(1, -(-_SMALLEST_SIDE // max(image.shape[:2])))
         height, width = (side * self.factor for side in image.shape[:2])
         self.picture = Image.fromarray(image).resize((width, height), Image.Resampling.NEAREST)
         self.draw = ImageDraw.Draw(self.picture)
-        size = max(12, max(width, height) // 50)
+        size = font_size or max(12, max(width, height) // 50)
         self.font, self.radius = ImageFont.load_default(size), max(3, size // 4)
 
     def place(self, x: float, y: float) -> tuple[float, float]:
@@ -59,6 +59,7 @@ def draw_points(
     points_xy: Sequence[tuple[float, float]],
     labels: Sequence[str],
     colors: Sequence[tuple[int, int, int]] | None = None,
+    font_size: int | None = None,
 ) -> Image.Image:
     """Marks points and writes a label at each.
 
@@ -67,11 +68,13 @@ def draw_points(
         points_xy: pixels of the image.
         labels: one short text a point.
         colors: one a point, whose dots are larger for it; all are red without them.
+        font_size: of the labels, pixels of the picture; marks grow with it. By the image's size if
+            None.
 
     Returns:
         The picture; an image whose longer side is under 480 pixels is enlarged by a whole factor.
     """
-    canvas = _Canvas(image)
+    canvas = _Canvas(image, font_size)
     size = 1 if colors is None else 2
     colors = [_MARK] * len(points_xy) if colors is None else colors
     for (x, y), label, color in zip(points_xy, labels, colors, strict=True):
@@ -81,7 +84,10 @@ def draw_points(
 
 
 def draw_boxes(
-    image: np.ndarray, boxes_xyxy: Sequence[Sequence[float]], labels: Sequence[str]
+    image: np.ndarray,
+    boxes_xyxy: Sequence[Sequence[float]],
+    labels: Sequence[str],
+    font_size: int | None = None,
 ) -> Image.Image:
     """Draws boxes, each in its colour, and writes a label at the upper left corner of each.
 
@@ -89,11 +95,12 @@ def draw_boxes(
         image: uint8 [H, W, 3].
         boxes_xyxy: left, top, right, bottom, pixels of the image.
         labels: one short text a box.
+        font_size: see `draw_points`.
 
     Returns:
         The picture, enlarged as in `draw_points`.
     """
-    canvas = _Canvas(image)
+    canvas = _Canvas(image, font_size)
     for number, (x1, y1, x2, y2) in enumerate(boxes_xyxy):
         corners = (*canvas.place(x1, y1), *canvas.place(x2, y2))
         canvas.draw.rectangle(
@@ -110,6 +117,8 @@ def draw_matches(
     points_1: Sequence[tuple[float, float]],
     points_2: Sequence[tuple[float, float] | None],
     truths_2: Sequence[tuple[float, float]] | None = None,
+    labels: Sequence[str] | None = None,
+    font_size: int | None = None,
 ) -> Image.Image:
     """Puts two images side by side and joins what was said to correspond.
 
@@ -120,6 +129,8 @@ def draw_matches(
         points_2: the answers, pixels of the second image; None where there is none.
         truths_2: the labels, pixels of the second image: a green dot, joined to the answer. None
             where they are not known.
+        labels: one short text a point of the first image, if any.
+        font_size: see `draw_points`.
 
     Returns:
         The picture, enlarged as in `draw_points`.
@@ -128,7 +139,7 @@ def draw_matches(
     both = np.zeros((height, width + image_2.shape[1], 3), np.uint8)
     both[: len(image_1), :width] = image_1
     both[: len(image_2), width:] = image_2
-    canvas = _Canvas(both)
+    canvas = _Canvas(both, font_size)
     if truths_2 is None:
         truths_2 = [None] * len(points_1)
     for number, (first, second, truth) in enumerate(zip(points_1, points_2, truths_2, strict=True)):
@@ -147,4 +158,6 @@ def draw_matches(
             canvas.dot(*answer, color)
         if label is not None:
             canvas.dot(*label, _TRUTH)
+    for point, text in zip(points_1, labels or [""] * len(points_1), strict=True):
+        canvas.label(*point, text)
     return canvas.picture

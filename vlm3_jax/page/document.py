@@ -35,17 +35,20 @@ class Section:
     """Markup as it is; other text becomes a paragraph."""
 
 
-def document(title: str, sections: Sequence[Section], lead: str = "") -> str:
+def document(
+    title: str, sections: Sequence[Section], lead: str = "", contents: bool = False
+) -> str:
     """A whole page.
 
     Args:
         title: its heading and the browser's title.
         sections: its parts, from top to bottom.
         lead: a sentence below the heading.
+        contents: whether links to the sections come next.
     """
     style = Markup((_FOLDER / "style.css").read_text())
     page = _ENVIRONMENT.get_template("page.html")
-    return page.render(title=title, sections=sections, lead=lead, style=style)
+    return page.render(title=title, sections=sections, lead=lead, style=style, contents=contents)
 
 
 def part(name: str, *arguments: Any) -> Markup:
@@ -53,9 +56,14 @@ def part(name: str, *arguments: Any) -> Markup:
     return getattr(_ENVIRONMENT.get_template("parts.html").module, name)(*arguments)
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "") -> Markup:
+def table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    caption: str = "",
+    last_stands_out: bool = False,
+) -> Markup:
     """A table; all columns but the first are set right. A wide one scrolls by itself."""
-    return part("table", head, rows, caption)
+    return part("table", head, rows, caption, last_stands_out)
 
 
 def facts(values: Mapping[str, Any]) -> Markup:
@@ -117,6 +125,16 @@ def colour_bar(colours: Sequence[tuple[int, int, int]], ticks: Sequence[str], la
     return part("colour_bar", [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in colours], ticks, label)
 
 
+def key(text: str) -> Markup:
+    """A name in the data, set small."""
+    return part("key", text)
+
+
+def heading(text: str) -> Markup:
+    """A heading inside of a section."""
+    return part("heading", text)
+
+
 def details(summary: str, parts: Sequence[Markup]) -> Markup:
     """Parts that unfold below a line of text."""
     return part("details", summary, parts)
@@ -125,9 +143,3 @@ def details(summary: str, parts: Sequence[Markup]) -> Markup:
 def dialogue(question: str, answer: str, remark: str = "") -> Markup:
     """What was asked and answered, word for word; a remark stands at the answer."""
     return part("dialogue", question, answer, remark)
-
-
-def contents(sections: Sequence[Section], above: int = 0) -> Markup:
-    """Links to sections of the page, before which there are so many others."""
-    links = [(above + place, section.title) for place, section in enumerate(sections, start=1)]
-    return part("contents", links)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from vlm3_jax.data.records import PairRecord
 from vlm3_jax.evaluation.page.grouping import Line, binned, by_image, ranked
-from vlm3_jax.evaluation.page.thumbnails import LONGER_SIDE_OF_TWO, thumbnail
+from vlm3_jax.evaluation.page.thumbnails import FONT_SIZE, LONGER_SIDE_OF_TWO, numbers, thumbnail
 from vlm3_jax.evaluation.picture import draw_matches
 from vlm3_jax.page.charts import Axis, histogram, number
 from vlm3_jax.page.plots import Points, bars, curves, scatter
@@ -50,7 +50,8 @@ def picture(record: PairRecord, lines: Sequence[Line]) -> Image.Image:
     points = [tuple(factor * x for x in line["point_xy"]) for line in lines]
     said = [line["parsed"] and to_pixel(line["parsed"], width, height) for line in lines]
     truths = [to_pixel(line["truth"], width, height) for line in lines]
-    return draw_matches(image_1, image_2, points, said, truths)
+    names = numbers(len(points))
+    return draw_matches(image_1, image_2, points, said, truths, names, FONT_SIZE)
 
 
 def answers(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
@@ -65,6 +66,14 @@ def answers(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
         for place, line in enumerate(lines, start=1)
     ]
     return ["Point", "Said", "True", "Error"], rows
+
+
+def gist(lines: Sequence[Line]) -> str:
+    """How good the answers are, in few words."""
+    errors = [_error(line) for line in lines if line["parsed"] is not None]
+    unread = len(lines) - len(errors)
+    mean = f"mean error {number(float(np.mean(errors)))} of 1000" if errors else "no position"
+    return mean + (f", {unread} cannot be read" if unread and errors else "")
 
 
 def _error(line: Line) -> float:
@@ -113,6 +122,6 @@ def _by_displacement(read: Sequence[Line], errors: np.ndarray) -> list[Markup]:
         (name, float(np.median(errors[places])), len(places))
         for name, places in binned(moves, _DISPLACEMENTS, " px")
     ]
-    rows = [(name, middle, f"{number(middle)} of {n:,}") for name, middle, n in found]
+    rows = [(name, middle, f"{number(middle)} (n {n:,})") for name, middle, n in found]
     largest = max(middle for _, middle, _ in found)
     return [bars(rows, largest, "Median error (1/1000), by how far the point moves")]

@@ -9,7 +9,7 @@ from PIL import Image
 
 from vlm3_jax.data.records import DepthRecord
 from vlm3_jax.evaluation.page.grouping import Line, binned, by_image, ranked
-from vlm3_jax.evaluation.page.thumbnails import thumbnail
+from vlm3_jax.evaluation.page.thumbnails import FONT_SIZE, numbers, thumbnail
 from vlm3_jax.evaluation.picture import draw_points
 from vlm3_jax.page.charts import Axis, histogram, number
 from vlm3_jax.page.plots import Points, bars, limits, scatter
@@ -40,7 +40,7 @@ def picture(record: DepthRecord, lines: Sequence[Line]) -> Image.Image:
     """The view with its points numbered."""
     image, factor = thumbnail(record.image, record.key)
     points = [tuple(factor * x for x in line["point_xy"]) for line in lines]
-    return draw_points(image, points, [str(place) for place in range(1, len(lines) + 1)])
+    return draw_points(image, points, numbers(len(points)), font_size=FONT_SIZE)
 
 
 def answers(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
@@ -55,6 +55,12 @@ def answers(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
         for place, line in enumerate(lines, start=1)
     ]
     return ["Point", "Said", "True", "Within 1.25"], rows
+
+
+def gist(lines: Sequence[Line]) -> str:
+    """How good the answers are, in few words."""
+    right = sum(is_correct(line["parsed"], line["truth"]) for line in lines)
+    return f"{right} of {len(lines)} within a factor of 1.25"
 
 
 def _usable(line: Line) -> bool:

@@ -1,6 +1,6 @@
 """Metrics of a benchmark as a reader wants them: named, with their unit, beside their bounds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
@@ -58,6 +58,8 @@ _BY_CATEGORY = {
     "success_": ("success", "%"),
     "abs_rel_": ("AbsRel", ""),
 }
+_SAME = "same_position_"
+_ALWAYS = ("images", "questions", "unparsed", "unfinished")
 _MAIN = {
     "depth": ("delta1", "abs_rel", "rmse"),
     "correspondence": ("epe_mean", "epe_median", "under_5_px"),
@@ -89,10 +91,22 @@ def figure(name: str, value: float | None, with_unit: bool = True) -> str:
 
 # Of the main metrics, those of which less is better.
 _ERRORS = ("abs_rel", "rmse", "epe_", "rotation_error", "direction_error")
+_MANY = 0.01  # Share of answers that cannot be used from which a reader should know.
+_WARNED = {"unparsed": "cannot be read", "unfinished": "were cut off before they ended"}
+
+
+def counts(benchmark: Mapping[str, Any]) -> Markup:
+    """How much was asked, and what could not be used; zeros are left out but for the first."""
+    shown = {
+        name.replace("_", " "): f"{count:,}"
+        for name, count in benchmark["counts"].items()
+        if count or name in _ALWAYS
+    }
+    return doc.facts(shown)
 
 
 def warnings(benchmark: Mapping[str, Any]) -> list[Markup]:
-    """Which main metrics an answer that is always the same would reach."""
+    """Main metrics that an answer that is always the same would reach, and unusable answers."""
     metrics, constant = benchmark["metrics"], benchmark["best_constant"]
     texts = []
     for name in _MAIN[benchmark["task"]]:
@@ -100,53 +114,82 @@ def warnings(benchmark: Mapping[str, Any]) -> list[Markup]:
         if value is None or reached is None:
             continue
         if value >= reached if name.startswith(_ERRORS) else value <= reached:
-            label = kind(name).label
-            texts.append(
-                f"{label}: no better than always the same answer, {figure(name, reached)}."
-            )
+            label, text = kind(name).label, figure(name, reached)
+            texts.append(f"{label}: no better than one answer to all questions, {text}.")
+    for name, what in _WARNED.items():
+        share = benchmark["counts"][name] / benchmark["counts"]["questions"]
+        if share >= _MANY:
+            texts.append(f"{100 * share:.0f}% of the answers {what}.")
     return [doc.notes(texts)] if texts else []
 
 
-def headline(benchmark: Mapping[str, Any]) -> Markup:
-    """The few figures that say most, large."""
-    metrics, intervals = benchmark["metrics"], benchmark["intervals"]
-    shown = {}
-    for name in _MAIN[benchmark["task"]]:
-        if name in metrics:
-            ends = _interval(name, intervals.get(name))
-            text = Markup("{} <small>{}</small>").format(figure(name, metrics[name]), ends)
-            shown[kind(name).label] = text
-    return doc.facts(shown)
-
-
 def table(benchmark: Mapping[str, Any]) -> Markup:
-    """All metrics with intervals, the best constant answer and the format ceiling."""
+    """Metrics with intervals, beside the best constant answer and the format ceiling.
+
+    The main ones are seen at once, the others unfold.
+    """
+    main = [name for name in _MAIN[benchmark["task"]] if name in benchmark["metrics"]]
+    others = [name for name in benchmark["metrics"] if name not in main]
+    parts = [_rows(benchmark, main), *_remarks(benchmark)]
+    if others:
+        parts.append(doc.details(f"{len(others)} more metrics", [_rows(benchmark, others)]))
+    return doc.part("parts", parts)
+
+
+def _rows(benchmark: Mapping[str, Any], names: Sequence[str]) -> Markup:
     metrics, intervals = benchmark["metrics"], benchmark["intervals"]
     constant, ceiling = benchmark["best_constant"], benchmark["format_ceiling"]
     rows = [
         [
             kind(name).label,
-            Markup("<strong>{}</strong>").format(figure(name, value)),
-            _interval(name, intervals.get(name)) or "-",
+            Markup("<strong>{}</strong>").format(figure(name, metrics[name])),
+            _interval(name, intervals.get(name)),
             figure(name, constant.get(name)),
             figure(name, ceiling.get(name)),
         ]
-        for name, value in metrics.items()
+        for name in names
     ]
     head = ["Metric", "This checkpoint", "95% interval", "Best constant", "Format ceiling"]
-    return doc.table(
-        head, rows, "Format ceiling: what right answers score after being put in words."
-    )
+    return doc.table(head, rows)
 
 
-def counts(benchmark: Mapping[str, Any]) -> Markup:
-    """How much was asked, and what could not be used."""
-    rows = [[name.replace("_", " "), f"{n:,}"] for name, n in benchmark["counts"].items()]
-    return doc.table(["Count", ""], rows, "")
+def _remarks(benchmark: Mapping[str, Any]) -> list[Markup]:
+    """What the bounds mean, and what they are besides metrics."""
+    metrics, constant = benchmark["metrics"], benchmark["best_constant"]
+    same = {
+        kind(name.removeprefix(_SAME)): figure(name.removeprefix(_SAME), value)
+        for name, value in constant.items()
+        if name.startswith(_SAME)
+    }
+    answer = {
+        name: value
+        for name, value in constant.items()
+        if name not in metrics and not name.startswith(_SAME)
+    }
+    texts = [
+        "Format ceiling: what the right answers score once they are put in words and read back."
+    ]
+    if answer:
+        texts.append(f"Best constant, one answer to all questions: {_words(answer)}.")
+    if same:
+        scores = ", ".join(f"{what.label} {value}" for what, value in same.items())
+        texts.append(f"The very position that is asked about, as the answer: {scores}.")
+    return [doc.part("footnotes", texts)]
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        named = ((name.replace("_", " "), one) for name, one in value.items() if one is not None)
+        return ", ".join(f"{name} {_words(one)}" for name, one in named)
+    if isinstance(value, (list, tuple)):
+        return f"({', '.join(map(_words, value))})"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return number(value) if isinstance(value, (int, float)) else str(value)
 
 
 def _interval(name: str, ends: Any) -> str:
     if ends is None:
-        return ""
+        return "-"
     low, high = (figure(name, end, with_unit=False) for end in ends)
     return f"{low} to {high}"

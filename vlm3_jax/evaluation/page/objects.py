@@ -8,7 +8,7 @@ from PIL import Image
 
 from vlm3_jax.data.records import RegionRecord
 from vlm3_jax.evaluation.page.grouping import Line, ranked
-from vlm3_jax.evaluation.page.thumbnails import thumbnail
+from vlm3_jax.evaluation.page.thumbnails import FONT_SIZE, numbers, thumbnail
 from vlm3_jax.evaluation.picture import draw_boxes
 from vlm3_jax.page.charts import Axis, number
 from vlm3_jax.page.plots import Points, bars, limits, scatter
@@ -43,7 +43,7 @@ def picture(record: RegionRecord, lines: Sequence[Line]) -> Image.Image:
     height, width = image.shape[:2]
     scale = np.array([width, height, width, height]) / COORDINATE_SCALE
     boxes = [(scale * box).tolist() for box in line["boxes"]]
-    return draw_boxes(image, boxes, [str(place) for place in range(1, len(boxes) + 1)])
+    return draw_boxes(image, boxes, numbers(len(boxes)), FONT_SIZE)
 
 
 def answers(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
@@ -58,6 +58,12 @@ def answers(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
         for line in lines
     ]
     return ["Category", "Said", "True", "Right"], rows
+
+
+def gist(lines: Sequence[Line]) -> str:
+    """How good the answer is, in few words."""
+    (line,) = lines
+    return "right" if line["score"] else "wrong"
 
 
 def _badness(line: Line) -> tuple[float, ...]:

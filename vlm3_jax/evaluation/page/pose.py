@@ -75,6 +75,15 @@ def answers(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
     return ["Question", "Said", "True"], rows
 
 
+def gist(lines: Sequence[Line]) -> str:
+    """How good the answers are, in few words."""
+    errors = _errors(lines)
+    return ", ".join(
+        f"{name} {f'off by {number(error)}°' if math.isfinite(error) else 'cannot be read'}"
+        for name, error in (("rotation", errors.rotation), ("direction", errors.direction))
+    )
+
+
 def _errors(group: Sequence[Line]) -> _Errors:
     truths = {line["kind"]: line["truth"] for line in group}
     said = {line["kind"]: line["parsed"] for line in group}
@@ -88,7 +97,7 @@ def _errors(group: Sequence[Line]) -> _Errors:
 
 def _shares(pairs: Sequence[_Errors]) -> Markup:
     names = (
-        ("both (the area is AUC@30)", [pair.larger for pair in pairs]),
+        ("both, as AUC@30 counts", [pair.larger for pair in pairs]),
         ("rotation", [pair.rotation for pair in pairs]),
         ("direction", [pair.direction for pair in pairs]),
     )
@@ -127,7 +136,7 @@ def _by_angle(pairs: Sequence[_Errors]) -> Markup:
     ]
     finite = [middle for _, middle, _ in found if math.isfinite(middle)]
     rows = [
-        (name, middle, f"{number(middle)}° of {n:,}")
+        (name, middle, f"{number(middle)}° (n {n:,})")
         if math.isfinite(middle)
         else (name, None, f"most of {n:,} cannot be read")
         for name, middle, n in found

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import PurePath
 from typing import Any
 
 from markupsafe import Markup
@@ -22,9 +21,6 @@ from vlm3_jax.evaluation.page.grouping import Line
 from vlm3_jax.page import document as doc
 
 TASKS = {"depth": depth, "correspondence": correspondence, "pose": pose, "objects": objects}
-
-_MANY = 0.01  # Share of answers that cannot be used from which a reader should know.
-_WARNED = {"unparsed": "cannot be read", "unfinished": "were cut off before they ended"}
 
 Records = Callable[[str, Collection[str]], Mapping[str, Record]]
 """Gives records of a benchmark by their keys."""
@@ -46,21 +42,28 @@ def page(results: Mapping[str, Any], lines: Sequence[Line], records: Records) ->
         doc.Section(name, _benchmark(name, one, by_name[name], records))
         for name, one in benchmarks.items()
     ]
-    beside = doc.Section("Beside published figures", [*_warnings(results), *_beside(benchmarks)])
-    if len(sections) > 1:
-        beside = doc.Section(beside.title, [doc.contents(sections, above=1), *beside.parts])
-    settings = json.dumps(results["config"], indent=2)
-    how = doc.Section("Settings", [doc.details("All that decides the results", [_pre(settings)])])
-    title = f"Evaluation of {PurePath(results['checkpoint']).name}"
-    return doc.document(title, [beside, *sections, how], _lead(results, len(lines)))
+    beside = doc.Section("Beside published figures", [*_control(results), *_beside(benchmarks)])
+    settings = _pre(json.dumps(results["config"], indent=2))
+    how = doc.Section("Settings", [doc.details("All that decides the results", [settings])])
+    title = f"Evaluation of {results['checkpoint']}"
+    lead = f"Computed in {results['dtype']} on {results['device']}: {_size(benchmarks)}."
+    return doc.document(title, [beside, *sections, how], lead, contents=True)
 
 
-def _lead(results: Mapping[str, Any], num_questions: int) -> str:
-    number = len(results["benchmarks"])
-    return (
-        f"{results['checkpoint']}, computed in {results['dtype']} on {results['device']}:"
-        f" {num_questions:,} questions of {number} benchmark{'s' if number > 1 else ''}."
+def _size(benchmarks: Mapping[str, Any]) -> str:
+    questions = sum(one["counts"]["questions"] for one in benchmarks.values())
+    ending = "" if len(benchmarks) == 1 else "s"
+    return f"{questions:,} questions of {len(benchmarks)} benchmark{ending}"
+
+
+def _control(results: Mapping[str, Any]) -> list[Markup]:
+    if not results["swap_images"]:
+        return []
+    text = (
+        "A control: questions were asked about other images than those that were shown. What is"
+        " right here is right without looking."
     )
+    return [doc.notes([text])]
 
 
 def _beside(benchmarks: Mapping[str, Any]) -> list[Markup]:
@@ -74,22 +77,6 @@ def _beside(benchmarks: Mapping[str, Any]) -> list[Markup]:
     ]
 
 
-def _warnings(results: Mapping[str, Any]) -> list[Markup]:
-    texts = []
-    if results["swap_images"]:
-        texts.append(
-            "A control: questions were asked about other images than those that were shown. No"
-            " figure here is the checkpoint's own."
-        )
-    for name, one in results["benchmarks"].items():
-        counts = one["counts"]
-        for count, what in _WARNED.items():
-            share = counts[count] / counts["questions"]
-            if share >= _MANY:
-                texts.append(f"{name}: {100 * share:.0f}% of the answers {what}.")
-    return [doc.notes(texts)] if texts else []
-
-
 def _benchmark(
     name: str, one: Mapping[str, Any], lines: Sequence[Line], records: Records
 ) -> list[str]:
@@ -98,15 +85,12 @@ def _benchmark(
     found = records(name, samples.keys(picked))
     return [
         f"{one['task'].capitalize()} on {one['dataset']}, split {one['split']}.",
-        metrics.headline(one),
-        *metrics.warnings(one),
-        doc.charts(task.charts(lines)),
-        doc.details(
-            "All metrics, with intervals, best constant answer and format ceiling",
-            [metrics.table(one)],
-        ),
         metrics.counts(one),
-        f"The best and the worst samples, by {task.RANKED_BY}.",
+        *metrics.warnings(one),
+        metrics.table(one),
+        doc.charts(task.charts(lines)),
+        doc.heading("Best and worst samples"),
+        f"By {task.RANKED_BY}.",
         samples.cards(task, picked, found),
         *samples.failures(lines),
     ]

@@ -11,6 +11,7 @@ from vlm3_jax.page import document as doc
 
 EACH = 3  # Best and worst samples that are drawn.
 MOST_FAILURES = 20
+_MOST_ROWS = 5  # Of a card's table that is not folded away.
 
 
 def chosen(groups: Sequence[list[Line]]) -> list[tuple[str, list[Line]]]:
@@ -44,12 +45,11 @@ def failures(lines: Sequence[Line]) -> list[Markup]:
     if not unread:
         return []
     shown = [
-        Markup("{}{}").format(Markup("<p class='key'>{}</p>").format(line["image"]), _words(line))
-        for line in unread[:MOST_FAILURES]
+        part for line in unread[:MOST_FAILURES] for part in (doc.key(line["image"]), _words(line))
     ]
-    left = len(unread) - len(shown)
-    if left:
-        shown.append(Markup("<p>{:,} more are in predictions.jsonl.</p>").format(left))
+    left = len(unread) - MOST_FAILURES
+    if left > 0:
+        shown.append(doc.key(f"{left:,} more are in predictions.jsonl."))
     title = f"Answers that cannot be read: {len(unread):,} of {len(lines):,}"
     return [doc.details(title, shown)]
 
@@ -69,7 +69,10 @@ def _card(task: ModuleType, title: str, group: list[Line], records: Mapping[str,
     )
     head, rows = task.answers(group)
     picture = doc.picture(task.picture(records[key], group), alt)
-    return doc.card(f"{title}: {key}", [picture, doc.table(head, rows), *below])
+    said = doc.table(head, rows)
+    if len(rows) > _MOST_ROWS:
+        said = doc.details("Said and true", [said])
+    return doc.card(f"{title}: {task.gist(group)}", [picture, doc.key(key), said, *below])
 
 
 def _words(line: Line) -> Markup:

@@ -12,7 +12,7 @@ _MEAN = "Mean"
 
 
 def summary(table: Table, benchmarks: Mapping[str, Any], task: str) -> list[Markup]:
-    """A table of a task: published rows, what bounds an answer in text, and ours last.
+    """A table of a task: published rows, bounds of ours, and ours last.
 
     Benchmarks of ours that nobody published come after the mean.
 
@@ -47,14 +47,13 @@ def summary(table: Table, benchmarks: Mapping[str, Any], task: str) -> list[Mark
         rows.append([label, *_row(table, columns, {name: one[key] for name, one in ours.items()})])
     values = {name: one["metrics"] for name, one in ours.items()}
     intervals = {name: one["intervals"] for name, one in ours.items()}
-    rows.append(
-        [Markup("<strong>This checkpoint</strong>"), *_row(table, columns, values, intervals)]
-    )
-    caption = f"{table.title}. Published figures: {table.source}."
+    rows.append(["This checkpoint", *_row(table, columns, values, intervals)])
+    caption = f"Published figures: {table.source}."
     asked = "; ".join(_asked(name, one) for name, one in ours.items())
     notes = [table.comparable, f"Asked here: {asked}."]
     return [
-        doc.table([*head, *(column.name for column in own)], rows, caption),
+        doc.heading(table.title),
+        doc.table([*head, *(column.name for column in own)], rows, caption, last_stands_out=True),
         doc.part("footnotes", notes),
     ]
 
@@ -62,36 +61,22 @@ def summary(table: Table, benchmarks: Mapping[str, Any], task: str) -> list[Mark
 def _row(
     table: Table,
     columns: Sequence[Column],
-    values: Mapping[str, Mapping[str, float | None]],
-    intervals: Mapping[str, Mapping[str, Sequence[float]]] | None = None,
-) -> list[Markup | str]:
-    """Figures of one kind by column; ours, which have intervals, stand out."""
+    values: Mapping[str, Mapping[str, Any]],
+    intervals: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[str]:
+    """Figures of one kind by column, with the mean of the published ones where all are there."""
     figures = [values.get(column.benchmark, {}).get(column.metric) for column in columns]
-    cells = []
-    for column, figure in zip(columns, figures, strict=True):
-        text = column.text(figure)
-        if intervals is None:
-            cells.append(text)
-            continue
-        ends = intervals.get(column.benchmark, {}).get(column.metric)
-        cells.append(_strong(text, column, ends))
+    cells = [column.text(figure) for column, figure in zip(columns, figures, strict=True)]
+    for place, column in enumerate(columns):
+        ends = (intervals or {}).get(column.benchmark, {}).get(column.metric)
+        if ends is not None:
+            low, high = map(column.text, ends)
+            cells[place] = Markup("{}<small>{} to {}</small>").format(cells[place], low, high)
     if table.mean:
         place = len(table.columns)
-        published = figures[:place]
-        complete = None not in published
-        text = table.columns[0].text(sum(published) / place if complete else None)
-        cells.insert(place, text if intervals is None else _strong(text, table.columns[0], None))
+        mean = None if None in figures[:place] else sum(figures[:place]) / place
+        cells.insert(place, table.columns[0].text(mean))
     return cells
-
-
-def _strong(text: str, column: Column, ends: Sequence[float] | None) -> Markup | str:
-    if text == "-":
-        return text
-    strong = Markup("<strong>{}</strong>").format(text)
-    if ends is None:
-        return strong
-    low, high = map(column.text, ends)
-    return strong + Markup("<br><small>{} to {}</small>").format(low, high)
 
 
 def _asked(name: str, one: Mapping[str, Any]) -> str:

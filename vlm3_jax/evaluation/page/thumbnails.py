@@ -8,6 +8,12 @@ from vlm3_jax.data.images import decode
 # Pixels of the longer side: enough for a card of a page on a dense screen, alone or beside another.
 LONGER_SIDE = 560
 LONGER_SIDE_OF_TWO = 420
+FONT_SIZE = 18  # Readable where the card is as narrow as a phone.
+
+
+def numbers(count: int) -> list[str]:
+    """Labels from 1 on."""
+    return [str(place) for place in range(1, count + 1)]
 
 
 def thumbnail(data: bytes, name: str, longer_side: int = LONGER_SIDE) -> tuple[np.ndarray, float]:
