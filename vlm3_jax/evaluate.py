@@ -3,10 +3,10 @@
     python -m vlm3_jax.evaluate --config=configs/eval.py --checkpoint=CKPT --workdir=DIR
     python -m vlm3_jax.evaluate --config=configs/eval.py:ibims1,eth3d_pose --checkpoint=CKPT ...
 
-Writes DIR/results.json and DIR/predictions.jsonl when all is done, prints a table on standard error
-and metrics and counts as one JSON line on standard output. Results that DIR holds are never
-replaced. Answers are kept in DIR/answers.jsonl as they come, and the same command goes on where it
-was killed.
+Writes DIR/results.json, DIR/predictions.jsonl and DIR/report.html, a page that needs nothing else,
+when all is done, prints a table on standard error and metrics and counts as one JSON line on
+standard output. Results that DIR holds are never replaced. Answers are kept in DIR/answers.jsonl as
+they come, and the same command goes on where it was killed.
 """
 
 import json
@@ -21,6 +21,7 @@ from vlm3_jax.evaluation import report
 from vlm3_jax.evaluation.benchmark import num_records, open_sources, predict
 from vlm3_jax.evaluation.cache import AnswerCache
 from vlm3_jax.evaluation.config import EvalConfig
+from vlm3_jax.evaluation.page.files import write_page
 from vlm3_jax.evaluation.summary import summarize
 from vlm3_jax.evaluation.tasks import JUDGES
 from vlm3_jax.hub.fingerprint import fingerprint
@@ -65,6 +66,7 @@ def main() -> None:
             device=jax.devices()[0].device_kind,
         )
         report.write(_WORKDIR.value, results, lines)
+        write_page(_WORKDIR.value)
         logging.info("wrote %s", _WORKDIR.value)
         print(report.table(results), file=sys.stderr)
         parts = ("metrics", "counts")

@@ -104,6 +104,11 @@ def cards(parts: Sequence[Markup]) -> Markup:
     return part("grid", parts, "cards")
 
 
+def gallery(parts: Sequence[Markup]) -> Markup:
+    """Narrower cards."""
+    return part("grid", parts, "cards gallery")
+
+
 def side_by_side(parts: Sequence[Markup]) -> Markup:
     """Two pictures beside each other, or one."""
     return part("grid", parts, "side-by-side")

@@ -26,8 +26,8 @@ class Evaluation:
     records: dict[str, dict]
     """By benchmark and key."""
 
-    def find(self, benchmark, keys):
-        return {key: self.records[benchmark][key] for key in keys}
+    def record_of(self, line):
+        return self.records[line["benchmark"]][line["image"]]
 
 
 def evaluation(images: int = 12, noise: float = 0.3, unread: float = 0.05) -> Evaluation:
@@ -49,6 +49,7 @@ def evaluation(images: int = 12, noise: float = 0.3, unread: float = 0.05) -> Ev
             "task": task,
             "dataset": f"set_of_{name}/config",
             "split": "test",
+            "facts": {},
             "metrics": metrics,
             "intervals": {
                 key: [0.9 * value, 1.1 * value] for key, value in metrics.items() if value

@@ -96,11 +96,15 @@ _WARNED = {"unparsed": "cannot be read", "unfinished": "were cut off before they
 
 
 def counts(benchmark: Mapping[str, Any]) -> Markup:
-    """How much was asked, and what could not be used; zeros are left out but for the first."""
+    """How much was asked, and what could not be used.
+
+    Zeros are left out but for the main ones; charts tell how much was asked by category.
+    """
+    of_pairs = benchmark["task"] in ("correspondence", "pose")
     shown = {
-        name.replace("_", " "): f"{count:,}"
+        ("pairs" if of_pairs and name == "images" else name.replace("_", " ")): f"{count:,}"
         for name, count in benchmark["counts"].items()
-        if count or name in _ALWAYS
+        if name in _ALWAYS or (count and name != "pairs" and not name.startswith("questions_"))
     }
     return doc.facts(shown)
 
@@ -164,27 +168,29 @@ def _remarks(benchmark: Mapping[str, Any]) -> list[Markup]:
     answer = {
         name: value
         for name, value in constant.items()
-        if name not in metrics and not name.startswith(_SAME)
+        if not (name in metrics or name.startswith(_SAME) or isinstance(value, Mapping))
     }
     texts = [
         "Format ceiling: what the right answers score once they are put in words and read back."
     ]
     if answer:
-        texts.append(f"Best constant, one answer to all questions: {_words(answer)}.")
+        said = ", ".join(
+            f"{name.replace('_', ' ')} {_words(value)}"
+            for name, value in answer.items()
+            if value is not None
+        )
+        texts.append(f"Best constant, the same answer to all questions: {said}.")
     if same:
         scores = ", ".join(f"{what.label} {value}" for what, value in same.items())
         texts.append(f"The very position that is asked about, as the answer: {scores}.")
+    if resolution := benchmark["facts"].get("resolution"):
+        texts.append(f"Pixels (px) are those of images of {resolution[0]}x{resolution[1]}.")
     return [doc.part("footnotes", texts)]
 
 
 def _words(value: Any) -> str:
-    if isinstance(value, Mapping):
-        named = ((name.replace("_", " "), one) for name, one in value.items() if one is not None)
-        return ", ".join(f"{name} {_words(one)}" for name, one in named)
     if isinstance(value, (list, tuple)):
         return f"({', '.join(map(_words, value))})"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
     return number(value) if isinstance(value, (int, float)) else str(value)
 
 

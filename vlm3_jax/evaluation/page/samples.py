@@ -1,6 +1,6 @@
 """The best and the worst samples of a benchmark, drawn, and the answers that cannot be read."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 
 from markupsafe import Markup
@@ -27,16 +27,11 @@ def chosen(groups: Sequence[list[Line]]) -> list[tuple[str, list[Line]]]:
     ]
 
 
-def keys(picked: Sequence[tuple[str, list[Line]]]) -> Collection[str]:
-    """Of the records that are to be drawn."""
-    return {group[0]["image"] for _, group in picked}
-
-
 def cards(
-    task: ModuleType, picked: Sequence[tuple[str, list[Line]]], records: Mapping[str, Record]
+    task: ModuleType, picked: Sequence[tuple[str, list[Line]]], record_of: Callable[[Line], Record]
 ) -> Markup:
     """Samples on their images, with what was said and what is true."""
-    return doc.cards([_card(task, title, group, records) for title, group in picked])
+    return doc.gallery([_card(task, title, group, record_of) for title, group in picked])
 
 
 def failures(lines: Sequence[Line]) -> list[Markup]:
@@ -59,7 +54,9 @@ def is_unread(line: Line) -> bool:
     return line["parsed"] is None and line.get("category") != ""
 
 
-def _card(task: ModuleType, title: str, group: list[Line], records: Mapping[str, Record]) -> Markup:
+def _card(
+    task: ModuleType, title: str, group: list[Line], record_of: Callable[[Line], Record]
+) -> Markup:
     key = group[0]["image"]
     alt = f"{title}: {key} with the answers drawn"
     words = [_words(line) for line in group]
@@ -68,7 +65,7 @@ def _card(task: ModuleType, title: str, group: list[Line], records: Mapping[str,
         words if len(group) == 1 else [doc.details("Questions and answers, word by word", words)]
     )
     head, rows = task.answers(group)
-    picture = doc.picture(task.picture(records[key], group), alt)
+    picture = doc.picture(task.picture(record_of(group[0]), group), alt)
     said = doc.table(head, rows)
     if len(rows) > _MOST_ROWS:
         said = doc.details("Said and true", [said])

@@ -11,7 +11,7 @@ from vlm3_jax.page import document as doc
 _MEAN = "Mean"
 
 
-def summary(table: Table, benchmarks: Mapping[str, Any], task: str) -> list[Markup]:
+def compare(table: Table, benchmarks: Mapping[str, Any], task: str) -> list[Markup]:
     """A table of a task: published rows, bounds of ours, and ours last.
 
     Benchmarks of ours that nobody published come after the mean.
@@ -80,9 +80,9 @@ def _row(
 
 
 def _asked(name: str, one: Mapping[str, Any]) -> str:
-    counts = one["counts"]
+    counts, judged_by = one["counts"], one["facts"].get("judged_by")
     return (
         f"{name}, {counts['questions']:,} questions about {counts['images']:,}"
         f" {'pairs' if one['task'] in ('correspondence', 'pose') else 'images'}"
-        f" of {one['dataset']} {one['split']}"
+        f" of {one['dataset']} {one['split']}" + (f", {judged_by}" if judged_by else "")
     )

@@ -1,13 +1,14 @@
 """The page about one evaluation."""
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
 from vlm3_jax.data.records import Record
 from vlm3_jax.evaluation.page import (
+    comparison,
     correspondence,
     depth,
     metrics,
@@ -15,31 +16,30 @@ from vlm3_jax.evaluation.page import (
     pose,
     published,
     samples,
-    summary,
 )
 from vlm3_jax.evaluation.page.grouping import Line
 from vlm3_jax.page import document as doc
 
 TASKS = {"depth": depth, "correspondence": correspondence, "pose": pose, "objects": objects}
 
-Records = Callable[[str, Collection[str]], Mapping[str, Record]]
-"""Gives records of a benchmark by their keys."""
+RecordOf = Callable[[Line], Record]
+"""Gives the record that a line is about."""
 
 
-def page(results: Mapping[str, Any], lines: Sequence[Line], records: Records) -> str:
+def page(results: Mapping[str, Any], lines: Sequence[Line], record_of: RecordOf) -> str:
     """The report as HTML.
 
     Args:
         results: content of `results.json`.
         lines: of `predictions.jsonl`.
-        records: asked for the few samples that are drawn.
+        record_of: asked for the few samples that are drawn.
     """
     benchmarks = results["benchmarks"]
     by_name: dict[str, list[Line]] = {name: [] for name in benchmarks}
     for line in lines:
         by_name[line["benchmark"]].append(line)
     sections = [
-        doc.Section(name, _benchmark(name, one, by_name[name], records))
+        doc.Section(name, _benchmark(one, by_name[name], record_of))
         for name, one in benchmarks.items()
     ]
     beside = doc.Section("Beside published figures", [*_control(results), *_beside(benchmarks)])
@@ -73,16 +73,12 @@ def _beside(benchmarks: Mapping[str, Any]) -> list[Markup]:
         part
         for task in TASKS
         if task in evaluated
-        for part in summary.summary(tables[task], benchmarks, task)
+        for part in comparison.compare(tables[task], benchmarks, task)
     ]
 
 
-def _benchmark(
-    name: str, one: Mapping[str, Any], lines: Sequence[Line], records: Records
-) -> list[str]:
+def _benchmark(one: Mapping[str, Any], lines: Sequence[Line], record_of: RecordOf) -> list[str]:
     task = TASKS[one["task"]]
-    picked = samples.chosen(task.samples(lines))
-    found = records(name, samples.keys(picked))
     return [
         f"{one['task'].capitalize()} on {one['dataset']}, split {one['split']}.",
         metrics.counts(one),
@@ -91,7 +87,7 @@ def _benchmark(
         doc.charts(task.charts(lines)),
         doc.heading("Best and worst samples"),
         f"By {task.RANKED_BY}.",
-        samples.cards(task, picked, found),
+        samples.cards(task, samples.chosen(task.samples(lines)), record_of),
         *samples.failures(lines),
     ]
 
