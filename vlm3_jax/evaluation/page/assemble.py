@@ -79,6 +79,8 @@ def _beside(benchmarks: Mapping[str, Any]) -> list[Markup]:
 
 def _benchmark(one: Mapping[str, Any], lines: Sequence[Line], record_of: RecordOf) -> list[str]:
     task = TASKS[one["task"]]
+    # Pairs need wide cards, two in a row; single images three.
+    picked = samples.chosen(task.samples(lines), each=2 if task.PAIRS else 3)
     return [
         f"{one['task'].capitalize()} on {one['dataset']}, split {one['split']}.",
         metrics.counts(one),
@@ -87,7 +89,7 @@ def _benchmark(one: Mapping[str, Any], lines: Sequence[Line], record_of: RecordO
         doc.charts(task.charts(lines)),
         doc.heading("Best and worst samples"),
         f"By {task.RANKED_BY}.",
-        samples.cards(task, samples.chosen(task.samples(lines)), record_of),
+        samples.cards(task, picked, record_of),
         *samples.failures(lines),
     ]
 

@@ -14,7 +14,7 @@ _MEAN = "Mean"
 def compare(table: Table, benchmarks: Mapping[str, Any], task: str) -> list[Markup]:
     """A table of a task: published rows, bounds of ours, and ours last.
 
-    Benchmarks of ours that nobody published come after the mean.
+    Columns that were evaluated come before those that were not.
 
     Args:
         table: what was published.
@@ -37,9 +37,10 @@ def compare(table: Table, benchmarks: Mapping[str, Any], task: str) -> list[Mark
         if name not in known
         for metric, column in reversed(metrics.items())
     ]
-    columns = [*table.columns, *own]
-    head = ["", *(column.name for column in table.columns), *([_MEAN] if table.mean else [])]
-    rows = [[model, *values, *["-"] * len(own)] for model, values in table.rows]
+    # What was evaluated comes first: on a narrow screen the rest is out of sight.
+    columns = sorted([*table.columns, *own], key=lambda column: column.benchmark not in ours)
+    head = ["", *(column.name for column in columns), *([_MEAN] if table.mean else [])]
+    rows = [[model, *_published(table, columns, values)] for model, values in table.rows]
     for label, key in (
         ("Best constant answer", "best_constant"),
         ("Format ceiling", "format_ceiling"),
@@ -51,9 +52,11 @@ def compare(table: Table, benchmarks: Mapping[str, Any], task: str) -> list[Mark
     caption = f"Published figures: {table.source}."
     asked = "; ".join(_asked(name, one) for name, one in ours.items())
     notes = [table.comparable, f"Asked here: {asked}."]
+    if known.isdisjoint(ours):
+        notes.insert(0, "None of the published sets was asked about here.")
     return [
         doc.heading(table.title),
-        doc.table([*head, *(column.name for column in own)], rows, caption, last_stands_out=True),
+        doc.table(head, rows, caption, last_stands_out=True),
         doc.part("footnotes", notes),
     ]
 
@@ -73,10 +76,18 @@ def _row(
             low, high = map(column.text, ends)
             cells[place] = Markup("{}<small>{} to {}</small>").format(cells[place], low, high)
     if table.mean:
-        place = len(table.columns)
-        mean = None if None in figures[:place] else sum(figures[:place]) / place
-        cells.insert(place, table.columns[0].text(mean))
+        published = [
+            value for column, value in zip(columns, figures, strict=True) if column in table.columns
+        ]
+        mean = None if None in published else sum(published) / len(published)
+        cells.append(table.columns[0].text(mean))
     return cells
+
+
+def _published(table: Table, columns: Sequence[Column], values: Sequence[str]) -> list[str]:
+    """A published row, its mean last, in the order of these columns."""
+    by_column = dict(zip(table.columns, values, strict=False))
+    return [by_column.get(column, "-") for column in columns] + list(values[len(table.columns) :])
 
 
 def _asked(name: str, one: Mapping[str, Any]) -> str:

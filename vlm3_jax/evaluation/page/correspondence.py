@@ -9,12 +9,18 @@ from PIL import Image
 
 from vlm3_jax.data.records import PairRecord
 from vlm3_jax.evaluation.page.grouping import Line, binned, by_image, ranked
-from vlm3_jax.evaluation.page.thumbnails import FONT_SIZE, LONGER_SIDE_OF_TWO, numbers, thumbnail
+from vlm3_jax.evaluation.page.thumbnails import (
+    FONT_SIZE_OF_TWO,
+    LONGER_SIDE_OF_TWO,
+    numbers,
+    thumbnail,
+)
 from vlm3_jax.evaluation.picture import draw_matches
 from vlm3_jax.page.charts import Axis, histogram, number
 from vlm3_jax.page.plots import Points, bars, curves, scatter
 from vlm3_jax.tasks.correspondence import COORDINATE_SCALE, to_pixel
 
+PAIRS = True
 RANKED_BY = "mean end-point error of a pair's questions; an answer that cannot be read is worst"
 _DISPLACEMENTS = (10, 25, 50, 100, 200, 400)  # Pixels.
 _UNREAD = 1e4  # Of an error in 1/1000, for ranking.
@@ -39,7 +45,7 @@ def samples(lines: Sequence[Line]) -> list[list[Line]]:
     return ranked(groups, lambda group: float(np.mean([_badness(line) for line in group])))
 
 
-def picture(record: PairRecord, lines: Sequence[Line]) -> Image.Image:
+def pictures(record: PairRecord, lines: Sequence[Line]) -> list[Image.Image]:
     """Both views, the points asked about joined to what was said, and that to what is true."""
     # The view with the points asked about is on the left.
     images = record.images[::-1] if lines[0]["backward"] else record.images
@@ -51,7 +57,7 @@ def picture(record: PairRecord, lines: Sequence[Line]) -> Image.Image:
     said = [line["parsed"] and to_pixel(line["parsed"], width, height) for line in lines]
     truths = [to_pixel(line["truth"], width, height) for line in lines]
     names = numbers(len(points))
-    return draw_matches(image_1, image_2, points, said, truths, names, FONT_SIZE)
+    return [draw_matches(image_1, image_2, points, said, truths, names, FONT_SIZE_OF_TWO)]
 
 
 def answers(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:

@@ -15,6 +15,7 @@ from vlm3_jax.page.charts import Axis, histogram, number
 from vlm3_jax.page.plots import Points, bars, limits, scatter
 from vlm3_jax.tasks.depth import is_correct
 
+PAIRS = False
 RANKED_BY = (
     "mean |log(said / true)| over an image's questions; an answer without a usable number is worst"
 )
@@ -36,11 +37,11 @@ def samples(lines: Sequence[Line]) -> list[list[Line]]:
     return ranked(by_image(lines), lambda group: float(np.mean([_error(line) for line in group])))
 
 
-def picture(record: DepthRecord, lines: Sequence[Line]) -> Image.Image:
+def pictures(record: DepthRecord, lines: Sequence[Line]) -> list[Image.Image]:
     """The view with its points numbered."""
     image, factor = thumbnail(record.image, record.key)
     points = [tuple(factor * x for x in line["point_xy"]) for line in lines]
-    return draw_points(image, points, numbers(len(points)), font_size=FONT_SIZE)
+    return [draw_points(image, points, numbers(len(points)), font_size=FONT_SIZE)]
 
 
 def answers(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:

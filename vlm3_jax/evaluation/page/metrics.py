@@ -85,7 +85,10 @@ def figure(name: str, value: float | None, with_unit: bool = True) -> str:
     unit = kind(name).unit
     if unit == "%":
         return f"{100 * value:.1f}" + ("%" if with_unit else "")
-    text = f"{value:.3f}" if not unit and abs(value) < 10 else number(value)
+    if abs(value) >= 1000:
+        text = number(value)
+    else:
+        text = f"{value:.3f}" if not unit else f"{value:#.3g}".rstrip(".")
     return text + (unit if with_unit else "")
 
 
@@ -120,10 +123,10 @@ def warnings(benchmark: Mapping[str, Any]) -> list[Markup]:
         if value >= reached if name.startswith(_ERRORS) else value <= reached:
             label, text = kind(name).label, figure(name, reached)
             texts.append(f"{label}: no better than one answer to all questions, {text}.")
-    for name, what in _WARNED.items():
-        share = benchmark["counts"][name] / benchmark["counts"]["questions"]
-        if share >= _MANY:
-            texts.append(f"{100 * share:.0f}% of the answers {what}.")
+    shares = {n: benchmark["counts"][n] / benchmark["counts"]["questions"] for n in _WARNED}
+    many = [f"{100 * s:.0f}% {_WARNED[n]}" for n, s in shares.items() if s >= _MANY]
+    if many:
+        texts.append(f"Of the answers {', '.join(many)}.")
     return [doc.notes(texts)] if texts else []
 
 
@@ -136,25 +139,22 @@ def table(benchmark: Mapping[str, Any]) -> Markup:
     others = [name for name in benchmark["metrics"] if name not in main]
     parts = [_rows(benchmark, main), *_remarks(benchmark)]
     if others:
-        parts.append(doc.details(f"{len(others)} more metrics", [_rows(benchmark, others)]))
+        parts.append(doc.details(f"More metrics ({len(others)})", [_rows(benchmark, others)]))
     return doc.part("parts", parts)
 
 
 def _rows(benchmark: Mapping[str, Any], names: Sequence[str]) -> Markup:
     metrics, intervals = benchmark["metrics"], benchmark["intervals"]
     constant, ceiling = benchmark["best_constant"], benchmark["format_ceiling"]
-    rows = [
-        [
-            kind(name).label,
-            Markup("<strong>{}</strong>").format(figure(name, metrics[name])),
-            _interval(name, intervals.get(name)),
-            figure(name, constant.get(name)),
-            figure(name, ceiling.get(name)),
-        ]
-        for name in names
-    ]
-    head = ["Metric", "This checkpoint", "95% interval", "Best constant", "Format ceiling"]
-    return doc.table(head, rows)
+    rows = []
+    for name in names:
+        ours = Markup("<strong>{}</strong>").format(figure(name, metrics[name]))
+        if name in intervals:
+            low, high = (figure(name, end, with_unit=False) for end in intervals[name])
+            ours += Markup("<small>{} to {}</small>").format(low, high)
+        beside = [figure(name, bound.get(name)) for bound in (constant, ceiling)]
+        rows.append([kind(name).label, ours, *beside])
+    return doc.table(["Metric", "This checkpoint", "Best constant", "Format ceiling"], rows)
 
 
 def _remarks(benchmark: Mapping[str, Any]) -> list[Markup]:
@@ -163,7 +163,7 @@ def _remarks(benchmark: Mapping[str, Any]) -> list[Markup]:
     same = {
         kind(name.removeprefix(_SAME)): figure(name.removeprefix(_SAME), value)
         for name, value in constant.items()
-        if name.startswith(_SAME)
+        if name.removeprefix(_SAME) in _MAIN[benchmark["task"]] and name.startswith(_SAME)
     }
     answer = {
         name: value
@@ -171,7 +171,8 @@ def _remarks(benchmark: Mapping[str, Any]) -> list[Markup]:
         if not (name in metrics or name.startswith(_SAME) or isinstance(value, Mapping))
     }
     texts = [
-        "Format ceiling: what the right answers score once they are put in words and read back."
+        "Small below a figure: its 95% interval. Format ceiling: what the right answers score once"
+        " they are put in words and read back."
     ]
     if answer:
         said = ", ".join(
@@ -192,10 +193,3 @@ def _words(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return f"({', '.join(map(_words, value))})"
     return number(value) if isinstance(value, (int, float)) else str(value)
-
-
-def _interval(name: str, ends: Any) -> str:
-    if ends is None:
-        return "-"
-    low, high = (figure(name, end, with_unit=False) for end in ends)
-    return f"{low} to {high}"

@@ -15,6 +15,7 @@ from vlm3_jax.page.plots import Points, bars, limits, scatter
 from vlm3_jax.tasks.objects.boxes import COORDINATE_SCALE
 from vlm3_jax.tasks.objects.questions import CATEGORIES, DIRECTION, LENGTHS, QUANTITATIVE
 
+PAIRS = False
 RANKED_BY = "right or wrong, among lengths by the error, and then by how certain the model was"
 _BAND = 1.25
 
@@ -36,14 +37,14 @@ def samples(lines: Sequence[Line]) -> list[list[Line]]:
     return ranked([[line] for line in lines if line["category"]], lambda group: _badness(*group))
 
 
-def picture(record: RegionRecord, lines: Sequence[Line]) -> Image.Image:
+def pictures(record: RegionRecord, lines: Sequence[Line]) -> list[Image.Image]:
     """The image with the boxes of the question, numbered in its order."""
     (line,) = lines
     image, _ = thumbnail(record.image, record.key)
     height, width = image.shape[:2]
     scale = np.array([width, height, width, height]) / COORDINATE_SCALE
     boxes = [(scale * box).tolist() for box in line["boxes"]]
-    return draw_boxes(image, boxes, numbers(len(boxes)), FONT_SIZE)
+    return [draw_boxes(image, boxes, numbers(len(boxes)), FONT_SIZE)]
 
 
 def answers(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:

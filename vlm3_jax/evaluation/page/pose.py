@@ -11,13 +11,13 @@ from PIL import Image
 from vlm3_jax.data.records import PairRecord
 from vlm3_jax.evaluation.page.grouping import Line, binned, by_image, ranked
 from vlm3_jax.evaluation.page.thumbnails import LONGER_SIDE_OF_TWO, thumbnail
-from vlm3_jax.evaluation.picture import draw_matches
 from vlm3_jax.geometry.pose import from_yaw_pitch_roll, rotation_angle_degrees
 from vlm3_jax.page.charts import Axis, number
 from vlm3_jax.page.plots import Points, bars, curves, limits, scatter
 from vlm3_jax.tasks.pose.scoring import PoseAnswer, pair_errors
 from vlm3_jax.tasks.pose.wordings import ANGLE, DIRECTION, DISTANCE, YAW_PITCH_ROLL
 
+PAIRS = True
 RANKED_BY = "the larger of a pair's rotation and direction error; what cannot be read is worst"
 _LIMIT = 30  # Degrees.
 _ANGLES = (5, 10, 20, 40, 80)
@@ -28,7 +28,7 @@ _NAMES = {
     DIRECTION: "direction",
     DISTANCE: "distance",
 }
-_UNITS = {ANGLE: "°", YAW_PITCH_ROLL: "°", DIRECTION: "", DISTANCE: " m"}
+_WRITTEN = {ANGLE: "{:.1f}°", YAW_PITCH_ROLL: "{:.1f}°", DIRECTION: "{:.2f}", DISTANCE: "{:.2f} m"}
 
 
 class _Errors(NamedTuple):
@@ -60,10 +60,12 @@ def samples(lines: Sequence[Line]) -> list[list[Line]]:
     return ranked(by_image(lines), lambda group: min(_errors(group).larger, _UNREAD))
 
 
-def picture(record: PairRecord, lines: Sequence[Line]) -> Image.Image:
-    """Both views beside each other."""
-    views = [thumbnail(data, record.key, LONGER_SIDE_OF_TWO)[0] for data in record.images]
-    return draw_matches(*views, [], [])
+def pictures(record: PairRecord, lines: Sequence[Line]) -> list[Image.Image]:
+    """Both views, as they are."""
+    return [
+        Image.fromarray(thumbnail(data, record.key, LONGER_SIDE_OF_TWO)[0])
+        for data in record.images
+    ]
 
 
 def answers(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
@@ -79,7 +81,7 @@ def gist(lines: Sequence[Line]) -> str:
     """How good the answers are, in few words."""
     errors = _errors(lines)
     return ", ".join(
-        f"{name} {f'off by {number(error)}°' if math.isfinite(error) else 'cannot be read'}"
+        f"{name} {f'{error:.1f}° off' if math.isfinite(error) else 'cannot be read'}"
         for name, error in (("rotation", errors.rotation), ("direction", errors.direction))
     )
 
@@ -147,6 +149,5 @@ def _by_angle(pairs: Sequence[_Errors]) -> Markup:
 def _text(line: Line, value: float | Sequence[float] | None) -> str:
     if value is None:
         return "cannot be read"
-    unit = _UNITS[line["kind"]]
     values = value if isinstance(value, Sequence) else [value]
-    return ", ".join(number(one) for one in values) + unit
+    return ", ".join(map(_WRITTEN[line["kind"]].format, values))

@@ -9,15 +9,14 @@ from vlm3_jax.data.records import Record
 from vlm3_jax.evaluation.page.grouping import Line
 from vlm3_jax.page import document as doc
 
-EACH = 3  # Best and worst samples that are drawn.
 MOST_FAILURES = 20
 _MOST_ROWS = 5  # Of a card's table that is not folded away.
 
 
-def chosen(groups: Sequence[list[Line]]) -> list[tuple[str, list[Line]]]:
-    """The best and the worst of samples that are ordered, each once, with what they are."""
-    best = min(EACH, (len(groups) + 1) // 2)
-    worst = min(EACH, len(groups) - best)
+def chosen(groups: Sequence[list[Line]], each: int) -> list[tuple[str, list[Line]]]:
+    """So many of the best and of the worst of ordered samples, none twice, with what they are."""
+    best = min(each, (len(groups) + 1) // 2)
+    worst = min(each, len(groups) - best)
     return [
         *((f"Best {place}", group) for place, group in enumerate(groups[:best], start=1)),
         *(
@@ -31,7 +30,8 @@ def cards(
     task: ModuleType, picked: Sequence[tuple[str, list[Line]]], record_of: Callable[[Line], Record]
 ) -> Markup:
     """Samples on their images, with what was said and what is true."""
-    return doc.gallery([_card(task, title, group, record_of) for title, group in picked])
+    parts = [_card(task, title, group, record_of) for title, group in picked]
+    return (doc.cards if task.PAIRS else doc.gallery)(parts)
 
 
 def failures(lines: Sequence[Line]) -> list[Markup]:
@@ -65,11 +65,13 @@ def _card(
         words if len(group) == 1 else [doc.details("Questions and answers, word by word", words)]
     )
     head, rows = task.answers(group)
-    picture = doc.picture(task.picture(record_of(group[0]), group), alt)
+    pictures = [doc.picture(one, alt) for one in task.pictures(record_of(group[0]), group)]
     said = doc.table(head, rows)
     if len(rows) > _MOST_ROWS:
         said = doc.details("Said and true", [said])
-    return doc.card(f"{title}: {task.gist(group)}", [picture, doc.key(key), said, *below])
+    return doc.card(
+        f"{title}: {task.gist(group)}", [doc.side_by_side(pictures), doc.key(key), said, *below]
+    )
 
 
 def _words(line: Line) -> Markup:

@@ -8,7 +8,8 @@ from vlm3_jax.data.images import decode
 # Pixels of the longer side: enough for a card of a page on a dense screen, alone or beside another.
 LONGER_SIDE = 560
 LONGER_SIDE_OF_TWO = 420
-FONT_SIZE = 18  # Readable where the card is as narrow as a phone.
+# Readable where the card is as narrow as a phone.
+FONT_SIZE, FONT_SIZE_OF_TWO = 18, 24
 
 
 def numbers(count: int) -> list[str]:
