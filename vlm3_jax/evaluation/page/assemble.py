@@ -88,7 +88,7 @@ def _benchmark(one: Mapping[str, Any], lines: Sequence[Line], record_of: RecordO
         metrics.table(one),
         doc.charts(task.charts(lines)),
         doc.heading("Best and worst samples"),
-        f"By {task.RANKED_BY}.",
+        f"Ranked by {task.RANKED_BY}.",
         samples.cards(task, picked, record_of),
         *samples.failures(lines),
     ]

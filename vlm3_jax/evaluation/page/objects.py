@@ -16,7 +16,7 @@ from vlm3_jax.tasks.objects.boxes import COORDINATE_SCALE
 from vlm3_jax.tasks.objects.questions import CATEGORIES, DIRECTION, LENGTHS, QUANTITATIVE
 
 PAIRS = False
-RANKED_BY = "right or wrong, among lengths by the error, and then by how certain the model was"
+RANKED_BY = "whether the answer is right, and how certain the model was of it"
 _BAND = 1.25
 
 
@@ -67,13 +67,10 @@ def gist(lines: Sequence[Line]) -> str:
     return "right" if line["score"] else "wrong"
 
 
-def _badness(line: Line) -> tuple[float, ...]:
-    """Of an answer that is right, the more certain is the better one; of a wrong one, the worse."""
-    error = line["error"] if line["category"] in LENGTHS else None
+def _badness(line: Line) -> tuple[bool, float]:
+    """Of right answers the more certain are the better ones, of wrong answers the worse."""
     certain = line["log_probability"]
-    if line["score"]:
-        return 0, error or 0.0, -certain
-    return 1, error or 0.0, certain
+    return not line["score"], -certain if line["score"] else certain
 
 
 def _by_category(lines: Sequence[Line], title: str) -> list[Markup]:

@@ -1,4 +1,4 @@
-"""Images small enough for a page."""
+"""Images in the size of a card on a page."""
 
 import numpy as np
 from PIL import Image
@@ -9,7 +9,7 @@ from vlm3_jax.data.images import decode
 LONGER_SIDE = 560
 LONGER_SIDE_OF_TWO = 420
 # Readable where the card is as narrow as a phone.
-FONT_SIZE, FONT_SIZE_OF_TWO = 18, 24
+FONT_SIZE, FONT_SIZE_OF_TWO = 22, 28
 
 
 def numbers(count: int) -> list[str]:
@@ -18,20 +18,20 @@ def numbers(count: int) -> list[str]:
 
 
 def thumbnail(data: bytes, name: str, longer_side: int = LONGER_SIDE) -> tuple[np.ndarray, float]:
-    """Decodes an image file and scales it down where it is large.
+    """Decodes an image file and scales it to one size, so that labels are equally large on all.
 
     Args:
         data: PNG or JPEG.
         name: what it is called in an error.
-        longer_side: pixels that it may have.
+        longer_side: of the result, pixels.
 
     Returns:
         uint8 [H, W, 3], and the factor from the file's pixels to its own.
     """
     image = decode(data, name)
     height, width = image.shape[:2]
-    factor = min(1.0, longer_side / max(height, width))
-    if factor < 1:
-        size = max(1, round(width * factor)), max(1, round(height * factor))
-        image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
-    return image, factor
+    factor = longer_side / max(height, width)
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    # Enlarged pixels stay visible as such.
+    way = Image.Resampling.LANCZOS if factor < 1 else Image.Resampling.NEAREST
+    return np.asarray(Image.fromarray(image).resize(size, way)), factor
