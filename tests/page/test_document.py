@@ -20,8 +20,13 @@ def everything(text: str) -> str:
         doc.charts([histogram([1, 2, 4], [3, 1], text, text, text), shares({text: 3}, text)]),
         doc.cards([doc.card(text, [doc.side_by_side([doc.picture(image, text, text)])])]),
         doc.colour_bar([(0, 0, 0), (255, 9, 0)], [text, text], text),
+        doc.heading(text),
+        doc.key(text),
+        doc.gallery([doc.details(text, [doc.dialogue(text, text, text)])]),
+        doc.footnotes([text]),
+        doc.preformatted(text),
     ]
-    return doc.document(text, [doc.Section(text, parts)], text)
+    return doc.document(text, [doc.Section(text, parts)], text, contents=True)
 
 
 def test_text_from_data_stays_text():

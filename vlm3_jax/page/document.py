@@ -140,6 +140,21 @@ def heading(text: str) -> Markup:
     return part("heading", text)
 
 
+def footnotes(texts: Sequence[str]) -> Markup:
+    """Sentences that a table needs, set small."""
+    return part("footnotes", texts)
+
+
+def preformatted(text: str) -> Markup:
+    """Text with its own line ends and indents."""
+    return part("preformatted", text)
+
+
+def group(parts: Sequence[Markup]) -> Markup:
+    """Parts as one."""
+    return part("parts", parts)
+
+
 def details(summary: str, parts: Sequence[Markup]) -> Markup:
     """Parts that unfold below a line of text."""
     return part("details", summary, parts)

@@ -43,7 +43,7 @@ def page(results: Mapping[str, Any], lines: Sequence[Line], record_of: RecordOf)
         for name, one in benchmarks.items()
     ]
     beside = doc.Section("Beside published figures", [*_control(results), *_beside(benchmarks)])
-    settings = _pre(json.dumps(results["config"], indent=2))
+    settings = doc.preformatted(json.dumps(results["config"], indent=2))
     how = doc.Section("Settings", [doc.details("All that decides the results", [settings])])
     title = f"Evaluation of {results['checkpoint']}"
     lead = f"Computed in {results['dtype']} on {results['device']}: {_size(benchmarks)}."
@@ -92,7 +92,3 @@ def _benchmark(one: Mapping[str, Any], lines: Sequence[Line], record_of: RecordO
         samples.cards(task, picked, record_of),
         *samples.failures(lines),
     ]
-
-
-def _pre(text: str) -> Markup:
-    return Markup("<pre>{}</pre>").format(text)

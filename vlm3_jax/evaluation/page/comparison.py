@@ -57,7 +57,7 @@ def compare(table: Table, benchmarks: Mapping[str, Any], task: str) -> list[Mark
     return [
         doc.heading(table.title),
         doc.table(head, rows, caption, last_stands_out=True),
-        doc.part("footnotes", notes),
+        doc.footnotes(notes),
     ]
 
 

@@ -140,7 +140,7 @@ def table(benchmark: Mapping[str, Any]) -> Markup:
     parts = [_rows(benchmark, main), *_remarks(benchmark)]
     if others:
         parts.append(doc.details(f"More metrics ({len(others)})", [_rows(benchmark, others)]))
-    return doc.part("parts", parts)
+    return doc.group(parts)
 
 
 def _rows(benchmark: Mapping[str, Any], names: Sequence[str]) -> Markup:
@@ -186,7 +186,7 @@ def _remarks(benchmark: Mapping[str, Any]) -> list[Markup]:
         texts.append(f"The very position that is asked about, as the answer: {scores}.")
     if resolution := benchmark["facts"].get("resolution"):
         texts.append(f"Pixels (px) are those of images of {resolution[0]}x{resolution[1]}.")
-    return [doc.part("footnotes", texts)]
+    return [doc.footnotes(texts)]
 
 
 def _words(value: Any) -> str:
