@@ -71,6 +71,8 @@ def test_every_metric_is_there(made, whole):
     """By its figure: a share in percent with a decimal, or a number of three digits."""
     for one in made.results["benchmarks"].values():
         for name, value in one["metrics"].items():
+            if value is None:
+                continue
             texts = {f"{100 * value:.1f}%", f"{value:.3f}", f"{value:#.3g}".rstrip(".")}
             assert any(text in whole.text for text in texts), (name, value)
 
@@ -139,9 +141,9 @@ def test_answers_that_cannot_be_read_are_shown(made, whole):
 
 def test_of_many_such_answers_the_rest_is_counted(made):
     read = only(made, "ibims1", lambda line: {"parsed": None, "answer": "nothing"})
-    assert f"{120 - MOST_FAILURES} more are in predictions.jsonl" in read.text
+    assert f"{60 - MOST_FAILURES} more are in predictions.jsonl" in read.text
     # Those and the questions about the six drawn images.
-    assert read.text.count("nothing") == MOST_FAILURES + 6 * 10
+    assert read.text.count("nothing") == MOST_FAILURES + 6 * 5
 
 
 @pytest.mark.parametrize("name", ["ibims1", "rooms_correspondence", "eth3d_pose", "spatial_rgpt"])
@@ -186,11 +188,14 @@ def test_metrics_that_are_missing_have_no_figure(made):
 
 def test_warns_where_looking_did_not_help(made):
     warning = "no better than one answer to all questions"
-    assert warning not in html(made)
     results = copy.deepcopy(made.results)
+    # All images have the same questions about objects: nobody needs to look there.
+    del results["benchmarks"]["spatial_rgpt"]
+    lines = [line for line in made.lines if line["benchmark"] != "spatial_rgpt"]
+    assert warning not in page(results, lines, made.record_of)
     one = results["benchmarks"]["rooms_correspondence"]
     one["best_constant"]["epe_mean"] = one["metrics"]["epe_mean"] - 1
-    text = Page(page(results, made.lines, made.record_of)).text
+    text = Page(page(results, lines, made.record_of)).text
     assert text.count(warning) == 1 and f"end-point error, mean: {warning}" in text
 
 
@@ -199,6 +204,6 @@ def test_a_control_says_that_it_is_one(made):
 
 
 def test_settings_are_there(made, whole):
-    assert json.dumps(made.results["config"], indent=2).split() == json.loads(
-        json.dumps(whole.text[whole.text.index('{ "decoding"') :].split())
+    assert json.loads(whole.text.partition("All that decides the results")[2]) == json.loads(
+        json.dumps(made.results["config"])
     )
