@@ -12,6 +12,7 @@ import pytest
 
 from tests.commands import REPOSITORY, run_all
 from tests.evaluation.toy_sets import NAMES, TASKS, arguments, build_sets
+from tests.page.reading import Page
 from tfds_builders.build import build
 
 DEPTH = ("ibims1_depthlm",)
@@ -32,7 +33,7 @@ def check(folder, run, names=NAMES) -> tuple[dict, list[dict]]:
     """Checks that what a run wrote and printed is whole and agrees with itself."""
     assert run.status == 0, run.err
     results, lines = read(folder)
-    files = ["answers.jsonl", "predictions.jsonl", "results.json"]
+    files = ["answers.jsonl", "predictions.jsonl", "report.html", "results.json"]
     assert sorted(path.name for path in folder.iterdir()) == files
     assert set(results["benchmarks"]) == set(names)
     parts = results["benchmarks"].items()
@@ -45,6 +46,9 @@ def check(folder, run, names=NAMES) -> tuple[dict, list[dict]]:
         assert counts["unfinished"] == sum(not line["finished"] for line in mine)
         assert {line["task"] for line in mine} == {part["task"]} == {TASKS[name]}
         assert f"{name}: {part['task']}, {part['dataset']}" in run.err
+    page = Page((folder / "report.html").read_text())
+    page.assert_self_contained()
+    assert set(names) <= set(page.text.split()) and page.images()
     # A line for every answer, and one for what they are of.
     assert len((folder / "answers.jsonl").read_text().splitlines()) == len(lines) + 1
     return results, lines
