@@ -196,7 +196,7 @@ def test_warns_where_looking_did_not_help(made):
     one = results["benchmarks"]["rooms_correspondence"]
     one["best_constant"]["epe_mean"] = one["metrics"]["epe_mean"] - 1
     text = Page(page(results, lines, made.record_of)).text
-    assert text.count(warning) == 1 and f"end-point error, mean: {warning}" in text
+    assert text.count(warning) == 1 and f"end-point error, mean, 1/1000: {warning}" in text
 
 
 def test_a_control_says_that_it_is_one(made):

@@ -17,7 +17,6 @@ class Kind(NamedTuple):
     """'%' for a share that is written in percent; '' for a plain number."""
 
 
-_PER_MILLE = " of 1000"
 _KINDS = {
     "delta1": Kind("delta1, all questions", ""),
     "delta1_parsed_only": Kind("delta1, usable numbers only", ""),
@@ -28,8 +27,8 @@ _KINDS = {
     "truth_in_range": Kind("truths in the 80% range", "%"),
     "abs_rel": Kind("AbsRel", ""),
     "rmse": Kind("RMSE", " m"),
-    "epe_mean": Kind("end-point error, mean", _PER_MILLE),
-    "epe_median": Kind("end-point error, median", _PER_MILLE),
+    "epe_mean": Kind("end-point error, mean, 1/1000", ""),
+    "epe_median": Kind("end-point error, median, 1/1000", ""),
     "epe_px_mean": Kind("end-point error, mean", " px"),
     "epe_px_median": Kind("end-point error, median", " px"),
     "under_1_px": Kind("under 1 px", "%"),
