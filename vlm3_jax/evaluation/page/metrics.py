@@ -87,7 +87,7 @@ def figure(name: str, value: float | None, with_unit: bool = True) -> str:
     if abs(value) >= 1000:
         text = number(value)
     else:
-        text = f"{value:.3f}" if not unit else f"{value:#.3g}".rstrip(".")
+        text = f"{value:.3f}" if not unit and abs(value) < 10 else f"{value:#.3g}".rstrip(".")
     return text + (unit if with_unit else "")
 
 
