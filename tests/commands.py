@@ -22,10 +22,13 @@ class Run:
     err: str
 
 
-def run_all(module: str, commands: list[list[str]]) -> list[Run]:
-    """Runs `python -m MODULE ARGUMENTS` for every list of arguments, in order."""
+def run_all(module: str, commands: list[list[str]], argument: str = "") -> list[Run]:
+    """Runs `python -m MODULE ARGUMENTS` for every list of arguments, in order.
+
+    `argument` names the positional argument of the module's `main`, if it takes one.
+    """
     done = subprocess.run(
-        [sys.executable, "-m", "tests.commands", module],
+        [sys.executable, "-m", "tests.commands", module, argument],
         input=json.dumps(commands),
         cwd=REPOSITORY,
         env=os.environ | {"JAX_PLATFORMS": "cpu"},
@@ -37,10 +40,10 @@ def run_all(module: str, commands: list[list[str]]) -> list[Run]:
     return [Run(*json.loads(line)) for line in done.stdout.splitlines()]
 
 
-def _run_and_end(module) -> None:
+def _run_and_end(module, argument: str | None) -> None:
     """Ends the process without tearing the interpreter down, which takes longer than most runs."""
     try:
-        module.cli.run(module.main)
+        module.cli.run(module.main, argument)
     except SystemExit as error:
         status = error.code or 0
     except BaseException:
@@ -52,15 +55,16 @@ def _run_and_end(module) -> None:
 
 
 def _main() -> None:
-    module = importlib.import_module(sys.argv[1])
+    name, argument = sys.argv[1:]
+    module = importlib.import_module(name)
     for arguments in json.loads(sys.stdin.read()):
         with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
             child = os.fork()
             if child == 0:
                 os.dup2(out.fileno(), 1)
                 os.dup2(err.fileno(), 2)
-                sys.argv = [sys.argv[1], *arguments]
-                _run_and_end(module)
+                sys.argv = [name, *arguments]
+                _run_and_end(module, argument or None)
             status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             texts = [(stream.seek(0), stream.read())[1] for stream in (out, err)]
             print(json.dumps([status, *texts]), flush=True)

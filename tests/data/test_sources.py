@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from tests.data import toy
-from vlm3_jax.data.sources import open_source
+from tests.tfds_builders.inspection import sets
+from vlm3_jax.data.records import DepthRecord, PairRecord, RegionRecord
+from vlm3_jax.data.sources import Dataset, find_dataset, open_source
 from vlm3_jax.errors import BadInput
 from vlm3_jax.geometry.camera import Camera
 
@@ -67,6 +69,28 @@ def test_the_newest_version_is_read(toy_data, tmp_path):
 def test_what_is_not_there_is_named(name, split, message, toy_data):
     with pytest.raises(BadInput, match=message):
         open_source(toy_data, name, split)
+
+
+def test_what_a_dataset_holds(toy_data):
+    found = find_dataset(toy_data, toy.NAME)
+    assert found == Dataset(toy.NAME, "1.0.0", DepthRecord, {"train": 9, "test": 4})
+    with pytest.raises(BadInput, match="name one of its configs, toy_depth/small"):
+        find_dataset(toy_data, "toy_depth")
+
+
+@pytest.mark.parametrize(
+    ("build", "record_type"),
+    [(sets.build_pairs, PairRecord), (sets.build_regions, RegionRecord)],
+)
+def test_the_kind_of_records_is_found(build, record_type, tmp_path):
+    build(tmp_path)
+    assert find_dataset(tmp_path, sets.NAME).record_type is record_type
+
+
+def test_records_of_no_known_kind(tmp_path):
+    toy.build(tmp_path, lambda example: {"image": example["image"], "scene": "a"})
+    with pytest.raises(BadInput, match="no known kind, their features are image, scene: name"):
+        find_dataset(tmp_path, toy.NAME)
 
 
 def test_other_records_are_refused(tmp_path):

@@ -51,6 +51,15 @@ def test_every_point_needs_a_label():
         draw_points(np.zeros((500, 500, 3), np.uint8), [(1, 1)], [])
 
 
+def test_points_have_their_colours():
+    image, colours = np.full((480, 640, 3), 90, np.uint8), [(10, 20, 30), (200, 100, 50)]
+    points = [(100, 100), (300, 200)]
+    picture = np.asarray(draw_points(image, points, ["", ""], colours))
+    assert [tuple(picture[y, x].tolist()) for x, y in points] == colours
+    with pytest.raises(ValueError):
+        draw_points(image, points, ["", ""], colours[:1])
+
+
 def test_boxes_have_their_edges_and_colours():
     image = np.full((480, 640, 3), 90, np.uint8)
     picture = np.asarray(draw_boxes(image, [(100, 80, 300, 200), (320, 90, 500, 400)], ["", ""]))

@@ -176,6 +176,10 @@ class PairRecord:
             )
         return record
 
+    def has_depth(self, view: int) -> bool:
+        """Whether there is a depth map of view 0 or 1."""
+        return bool(self._depth_maps[view][0])
+
     def depth(self, view: int) -> np.ndarray | None:
         """The depth map of view 0 or 1, float32 [H, W], 0 where unknown; None if there is none."""
         data, scale = self._depth_maps[view]

@@ -8,7 +8,13 @@ from typing import Any, Generic, SupportsIndex, TypeVar
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.utils.version import list_all_versions
 
-from vlm3_jax.data.records import DepthRecord, Record, check_schema_version
+from vlm3_jax.data.records import (
+    DepthRecord,
+    PairRecord,
+    Record,
+    RegionRecord,
+    check_schema_version,
+)
 from vlm3_jax.errors import BadInput
 
 R = TypeVar("R", bound=Record)
@@ -35,6 +41,39 @@ class Source(Generic[R]):
 DepthSource = Source[DepthRecord]
 
 
+@dataclass(frozen=True)
+class Dataset:
+    """The newest version of what was built under a name."""
+
+    name: str
+    """With its TFDS config if it has any: `synthetic_rooms/views`."""
+    version: str
+    record_type: type[Record]
+    splits: dict[str, int]
+    """Number of records of each."""
+
+
+def find_dataset(data_dir: str | Path, name: str) -> Dataset:
+    """Tells what a built dataset holds.
+
+    Args:
+        data_dir: the folder that datasets were built into.
+        name: of the dataset, with its TFDS config if it has any.
+
+    Raises:
+        BadInput: there is none, or its records are of no kind or schema version that is known.
+    """
+    builder = _builder(data_dir, name)
+    for record_type in (DepthRecord, PairRecord, RegionRecord):
+        if set(record_type.FEATURES) <= set(builder.info.features):
+            splits = {split: info.num_examples for split, info in builder.info.splits.items()}
+            return Dataset(name, str(builder.version), record_type, splits)
+    raise BadInput(
+        f"{name} in {data_dir} has records of no known kind, their features are"
+        f" {', '.join(sorted(builder.info.features))}: name another dataset."
+    )
+
+
 def open_source(
     data_dir: str | Path, name: str, split: str, record_type: type[R] = DepthRecord
 ) -> Source[R]:
@@ -50,13 +89,7 @@ def open_source(
         BadInput: the dataset or the split is missing or empty, or it holds other records, or such
             of another version of the schema.
     """
-    folder = Path(data_dir) / name
-    versions = list_all_versions(folder)
-    if not versions:
-        raise BadInput(f"{folder} holds no built dataset: {_remedy(folder, name)}.")
-    builder = tfds.builder_from_directory(folder / str(versions[-1]))
-    if version := _schema_version(builder.info):
-        check_schema_version(version, f"{name} in {data_dir}")
+    builder = _builder(data_dir, name)
     missing = set(record_type.FEATURES) - set(builder.info.features)
     if missing:
         raise BadInput(
@@ -73,6 +106,18 @@ def open_source(
             f" its splits are {', '.join(sizes) or 'none'}."
         ) from error
     return Source(features, record_type)
+
+
+def _builder(data_dir: str | Path, name: str) -> Any:
+    """TFDS's builder of the newest version, which can be read."""
+    folder = Path(data_dir) / name
+    versions = list_all_versions(folder)
+    if not versions:
+        raise BadInput(f"{folder} holds no built dataset: {_remedy(folder, name)}.")
+    builder = tfds.builder_from_directory(folder / str(versions[-1]))
+    if version := _schema_version(builder.info):
+        check_schema_version(version, f"{name} in {data_dir}")
+    return builder
 
 
 def _schema_version(info: Any) -> str | None:

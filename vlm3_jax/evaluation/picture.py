@@ -30,9 +30,9 @@ class _Canvas:
         """The middle of a pixel, enlarged."""
         return (x + 0.5) * self.factor, (y + 0.5) * self.factor
 
-    def dot(self, x: float, y: float, color: tuple[int, int, int]) -> None:
+    def dot(self, x: float, y: float, color: tuple[int, int, int], size: int = 1) -> None:
         x, y = self.place(x, y)
-        r = self.radius
+        r = self.radius * size
         self.draw.ellipse((x - r, y - r, x + r, y + r), fill=color, outline=_INK, width=1)
 
     def label(self, x: float, y: float, text: str) -> None:
@@ -55,7 +55,10 @@ class _Canvas:
 
 
 def draw_points(
-    image: np.ndarray, points_xy: Sequence[tuple[float, float]], labels: Sequence[str]
+    image: np.ndarray,
+    points_xy: Sequence[tuple[float, float]],
+    labels: Sequence[str],
+    colors: Sequence[tuple[int, int, int]] | None = None,
 ) -> Image.Image:
     """Marks points and writes a label at each.
 
@@ -63,13 +66,16 @@ def draw_points(
         image: uint8 [H, W, 3].
         points_xy: pixels of the image.
         labels: one short text a point.
+        colors: one a point, whose dots are larger for it; all are red without them.
 
     Returns:
         The picture; an image whose longer side is under 480 pixels is enlarged by a whole factor.
     """
     canvas = _Canvas(image)
-    for (x, y), label in zip(points_xy, labels, strict=True):
-        canvas.dot(x, y, _MARK)
+    size = 1 if colors is None else 2
+    colors = [_MARK] * len(points_xy) if colors is None else colors
+    for (x, y), label, color in zip(points_xy, labels, colors, strict=True):
+        canvas.dot(x, y, color, size)
         canvas.label(x, y, label)
     return canvas.picture
 

@@ -5,10 +5,9 @@ import io
 import numpy as np
 from PIL import Image
 
+from vlm3_jax.evaluation.colormap import depth_levels, paint
 from vlm3_jax.geometry.camera import Camera, unproject, z_from_euclid
-from vlm3_jax.prediction.colormap import turbo
 
-_NO_VALUE_COLOUR = (128, 128, 128)
 _LARGEST_MM = 0xFFFF
 _VERTEX = np.dtype([("xyz", "<f4", 3), ("rgb", "u1", 3)])
 
@@ -34,11 +33,7 @@ def colour_png(
         width: of the image, beyond which cells are cut.
         height: see `width`.
     """
-    levels = np.full(metres.shape, np.nan)
-    known = np.isfinite(metres)
-    if limits is not None:
-        near, far = np.log(limits)
-        levels[known] = 1 - (np.log(metres[known]) - near) / max(far - near, 1e-9)
+    levels = np.full(metres.shape, np.nan) if limits is None else depth_levels(metres, limits)
     return level_png(levels, stride, width, height)
 
 
@@ -51,10 +46,7 @@ def level_png(levels: np.ndarray, stride: int, width: int, height: int) -> bytes
         width: see `colour_png`.
         height: see `colour_png`.
     """
-    colours = np.full((*levels.shape, 3), _NO_VALUE_COLOUR, np.uint8)
-    known = np.isfinite(levels)
-    colours[known] = turbo(levels[known])
-    return _png(colours.repeat(stride, axis=0).repeat(stride, axis=1)[:height, :width])
+    return _png(paint(levels).repeat(stride, axis=0).repeat(stride, axis=1)[:height, :width])
 
 
 def millimetre_png(metres: np.ndarray) -> tuple[bytes, int]:

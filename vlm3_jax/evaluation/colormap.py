@@ -16,9 +16,30 @@ _TURBO = np.array(
     ]
 )
 
+_NO_VALUE = (128, 128, 128)
+
 
 def turbo(values: np.ndarray) -> np.ndarray:
     """Colours of values [...] in 0 (dark blue) to 1 (dark red), clipped to that: uint8 [..., 3]."""
     values = np.clip(values, 0, 1)
     colours = np.polynomial.polynomial.polyval(values, _TURBO)  # [3, ...]
     return np.rint(255 * np.clip(np.moveaxis(colours, 0, -1), 0, 1)).astype(np.uint8)
+
+
+def paint(levels: np.ndarray) -> np.ndarray:
+    """As `turbo`, and grey where there is no value (NaN): uint8 [..., 3]."""
+    colours = np.full((*levels.shape, 3), _NO_VALUE, np.uint8)
+    known = np.isfinite(levels)
+    colours[known] = turbo(levels[known])
+    return colours
+
+
+def depth_levels(depth: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    """Where depths lie between two by the logarithm, for `turbo`: the nearest 1, the farthest 0.
+
+    Args:
+        depth: of any shape, NaN where there is none; so is its level.
+        limits: the nearest and the farthest depth, positive.
+    """
+    near, far = np.log(limits)
+    return 1 - (np.log(depth) - near) / max(far - near, 1e-9)
