@@ -59,6 +59,7 @@ def without_rounding(lines: list[dict]) -> list[dict]:
     return [{k: v for k, v in line.items() if k != "log_probability"} for line in lines]
 
 
+@pytest.mark.slow
 def test_evaluates_all_tasks_and_keeps_what_it_wrote(lively_hf, data_dir, tmp_path):
     first = arguments(lively_hf, data_dir, tmp_path / "own")
     swapped = arguments(lively_hf, data_dir, tmp_path / "swapped", "--config.swap_images=True")
@@ -78,7 +79,7 @@ def test_evaluates_all_tasks_and_keeps_what_it_wrote(lively_hf, data_dir, tmp_pa
     assert other["swap_images"] is True and "images swapped" in runs[1].err
     pairs = list(zip(lines, swapped_lines, strict=True))
     assert all(a["prompt"] == b["prompt"] and a["truth"] == b["truth"] for a, b in pairs)
-    assert sum(a["answer"] != b["answer"] for a, b in pairs) > 0.9 * len(pairs)
+    assert all(a["answer"] != b["answer"] for a, b in pairs if a["task"] == "depth")
 
     part, certain_lines = check(tmp_path / "certain", runs[2], DEPTH)
     depth_lines = [line for line in lines if line["task"] == "depth"]
