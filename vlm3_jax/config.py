@@ -21,35 +21,35 @@ from vlm3_jax.errors import BadInput
 T = TypeVar("T")
 
 
-def define_flag(cls: type) -> flags.FlagHolder[ConfigDict]:
-    """Defines `--config=FILE.py` and its `--config.x.y=value` overrides.
+def define_flag(cls: type, name: str = "config") -> flags.FlagHolder[ConfigDict]:
+    """Defines `--config=FILE.py` and its `--config.x.y=value` overrides, or those of another name.
 
     An override may name any setting of the dataclass `cls`, also one that the file leaves to its
     default. `parse` refuses what does not exist.
     """
     holder = config_flags.DEFINE_config_file(
-        "config",
+        name,
         help_string="Configuration file with a get_config().",
         lock_config=False,
         accept_new_attributes=True,
     )
     flag = flags.FLAGS[holder.name]
-    flag.parser = _FileParser(flag.parser, cls)
+    flag.parser = _FileParser(flag.parser, cls, name)
     return holder
 
 
 class _FileParser(flags.ArgumentParser):
     """Reads a configuration file and adds the groups that it leaves out, for overrides to fill."""
 
-    def __init__(self, parser: flags.ArgumentParser, cls: type):
-        self._parser, self._cls = parser, cls
+    def __init__(self, parser: flags.ArgumentParser, cls: type, name: str):
+        self._parser, self._cls, self._name = parser, cls, name
 
     def parse(self, argument: str) -> ConfigDict:
         file, _, _ = argument.partition(":")  # What follows is given to get_config.
         if not Path(file).is_file():
             raise ValueError(f"{file} does not exist: name a configuration file.")
         config = self._parser.parse(argument)
-        _add_groups(config, self._cls, "config")
+        _add_groups(config, self._cls, self._name)
         return config
 
 
@@ -79,7 +79,7 @@ def _overridden_labels(path: str) -> list[str]:
     return [found[1] for argument in sys.argv if (found := pattern.match(argument))]
 
 
-def parse(cls: type[T], config: ConfigDict) -> T:
+def parse(cls: type[T], config: ConfigDict, name: str = "config") -> T:
     """Turns a configuration into `cls`, a frozen dataclass, checking every key and every type.
 
     Nested dataclasses, `X | None`, `Literal`, `tuple[X, ...]`, `tuple[X, Y]` and `dict[str, X]` are
@@ -87,9 +87,9 @@ def parse(cls: type[T], config: ConfigDict) -> T:
 
     Raises:
         BadInput: a key is unknown or missing, a value has another type, or the dataclass itself
-            refuses the values; the message names the dotted key.
+            refuses the values; the message names the dotted key, from `name` on.
     """
-    return _parse_dataclass(cls, config.to_dict(), "config")
+    return _parse_dataclass(cls, config.to_dict(), name)
 
 
 def to_dict(config: Any) -> dict[str, Any]:

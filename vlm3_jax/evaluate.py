@@ -11,6 +11,7 @@ they come, and the same command goes on where it was killed.
 
 import json
 import sys
+from pathlib import Path
 
 import jax
 from absl import flags, logging
@@ -18,12 +19,10 @@ from absl import flags, logging
 from vlm3_jax import cli, config
 from vlm3_jax.decoding.load import load_decoder, resolve_dtype
 from vlm3_jax.evaluation import report
-from vlm3_jax.evaluation.benchmark import num_records, open_sources, predict
+from vlm3_jax.evaluation.benchmark import open_sources
 from vlm3_jax.evaluation.cache import AnswerCache
 from vlm3_jax.evaluation.config import EvalConfig
-from vlm3_jax.evaluation.page.files import write_page
-from vlm3_jax.evaluation.summary import summarize
-from vlm3_jax.evaluation.tasks import JUDGES
+from vlm3_jax.evaluation.run import evaluate
 from vlm3_jax.hub.fingerprint import fingerprint
 from vlm3_jax.parallel import distributed
 
@@ -50,27 +49,24 @@ def main() -> None:
         "decoding": config.to_dict(settings.decoding),
     }
     cache = AnswerCache(_WORKDIR.value, identity)
-    parts = load_decoder(_CHECKPOINT.value, dtype, settings.mesh, settings.decoding)
-    lines, summaries = [], {}
-    for name, benchmark in settings.benchmarks.items():
-        judge, source = JUDGES[benchmark.task], sources[name]
-        predictions = predict(name, settings, source, judge, *parts, cache)
-        summaries[name] = summarize(benchmark, judge, predictions, num_records(benchmark, source))
-        lines += [report.line(name, settings, prediction) for prediction in predictions]
+    encoder, decoder = load_decoder(_CHECKPOINT.value, dtype, settings.mesh, settings.decoding)
+    results = evaluate(
+        settings,
+        sources,
+        encoder,
+        decoder,
+        cache,
+        Path(_WORKDIR.value),
+        checkpoint=_CHECKPOINT.value,
+        dtype=dtype,
+    )
     if jax.process_index() == 0:
-        results = report.results(
-            settings,
-            summaries,
-            checkpoint=_CHECKPOINT.value,
-            dtype=dtype,
-            device=jax.devices()[0].device_kind,
-        )
-        report.write(_WORKDIR.value, results, lines)
-        write_page(_WORKDIR.value)
         logging.info("wrote %s", _WORKDIR.value)
         print(report.table(results), file=sys.stderr)
-        parts = ("metrics", "counts")
-        told = {name: {part: one[part] for part in parts} for name, one in summaries.items()}
+        told = {
+            name: {part: one[part] for part in ("metrics", "counts")}
+            for name, one in results["benchmarks"].items()
+        }
         print(json.dumps(told), flush=True)
 
 

@@ -25,6 +25,7 @@ from vlm3_jax.models.qwen3_vl.config import Qwen3VLConfig
 from vlm3_jax.parallel.mesh import BATCH_AXES
 from vlm3_jax.parallel.sharding import batch_sharding, replicated
 
+_MEGABYTE = 2**20
 _USABLE = 0.9  # Of the free memory: allocators do not fill it without gaps.
 
 
@@ -168,7 +169,9 @@ def free_bytes(mesh: Mesh) -> int:
         stats = [device.memory_stats() for device in devices]
         free = min(one["bytes_limit"] - one["bytes_in_use"] for one in stats)
     if jax.process_count() > 1:
-        free = int(np.min(multihost_utils.process_allgather(np.int64(free))))
+        # In megabytes: JAX gathers 32 bits.
+        free = int(np.min(multihost_utils.process_allgather(np.int32(free // _MEGABYTE))))
+        free *= _MEGABYTE
     return int(free * _USABLE)
 
 

@@ -31,8 +31,16 @@ class Observer(Protocol):
     every: int
     """Steps from one look to the next; the last step is looked at too."""
 
-    def look(self, step: int, params: Params, workdir: Workdir, boards: Boards) -> None:
-        """Looks at the parameters after a step; every process calls it."""
+    def look(self, step: int, params: Params, root: Path, assets: Path, boards: Boards) -> None:
+        """Looks at the parameters after a step; every process calls it.
+
+        Args:
+            step: whose parameters they are.
+            params: as they are trained.
+            root: folder of the run.
+            assets: in it, the Hugging Face folder without weights.
+            boards: where something can be shown.
+        """
 
 
 def train(config: TrainConfig, workdir: str | Path, observer: Observer | None = None) -> None:
@@ -108,7 +116,7 @@ def train(config: TrainConfig, workdir: str | Path, observer: Observer | None = 
                     checkpoints.save(step, state, batches)
                 if observer and (step % observer.every == 0 or step == config.total_steps):
                     with metrics_log.paused():
-                        observer.look(step, state.params, workdir, boards)
+                        observer.look(step, state.params, workdir.root, workdir.assets, boards)
                 if step < config.total_steps:
                     batch = place_rows(next(batches), mesh, config.batch_size)
 
