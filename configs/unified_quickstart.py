@@ -32,7 +32,7 @@ def get_config() -> ConfigDict:
                     "moves": {"name": "synthetic_rooms/quickstart_pairs", "task": "pose"},
                     "regions": {"name": "synthetic_rooms/quickstart_regions", "task": "objects"},
                 },
-                "task_weights": {"depth": 1.0, "correspondence": 1.0, "pose": 1.0, "objects": 2.0},
+                "task_weights": {"depth": 0.5, "correspondence": 1.0, "pose": 1.5, "objects": 3.0},
                 "samplings": {
                     "depth": {"focal": 100.0},
                     "correspondence": {"longer_side": 128},
@@ -54,9 +54,9 @@ def get_config() -> ConfigDict:
                 "beta2": 0.99,
                 "clip_norm": 1.0,
             },
-            "total_steps": 5000,
+            "total_steps": 6000,
             "batch_size": 2,
             "log_every": 100,
-            "checkpoint": {"every": 5000, "keep": 1},
+            "checkpoint": {"every": 6000, "keep": 1},
         }
     )

@@ -14,9 +14,7 @@ which --replica, --fsdp and --tensor lay the mesh.
 
 import os
 import tempfile
-from dataclasses import replace
 from importlib.util import find_spec
-from itertools import product
 from pathlib import Path
 
 import jax
@@ -25,11 +23,9 @@ from absl import flags
 from launch.bench.decoding.folder import prepare
 from launch.bench.decoding.plan import Answers, Plan, TorchSide
 from launch.bench.decoding.questions import draw_samples
+from launch.bench.decoding.ways import all_ways, compare, decode, with_pairs
 from launch.bench.process import in_own_process
 from vlm3_jax import cli
-from vlm3_jax.data.chat import Sample
-from vlm3_jax.decoding.config import DecodingConfig
-from vlm3_jax.decoding.load import load_decoder
 from vlm3_jax.errors import BadInput
 from vlm3_jax.parallel.mesh import MeshConfig
 
@@ -48,9 +44,6 @@ MESH = [
 ]
 SEED = flags.DEFINE_integer("seed", 0, "Of points and of made-up images.")
 
-_SWITCHES = ("share_prefix", "refill", "draft_tokens")
-_DRAFT_TOKENS = 5
-
 
 def main() -> int:
     """Prints a line a way; returns the exit status."""
@@ -58,11 +51,11 @@ def main() -> int:
         raise BadInput("torch is missing: pip install -r requirements-dev.txt.")
     if not ROWS.value or not all(text.isdecimal() and int(text) > 0 for text in ROWS.value):
         raise BadInput(f"--rows={','.join(ROWS.value)} are no numbers of rows: give them as 1,7.")
+    rows = tuple(map(int, ROWS.value))
     folder = None if IMAGES.value is None else Path(IMAGES.value)
-    samples = _with_pairs(
+    samples = with_pairs(
         draw_samples(folder, NUM_IMAGES.value, QUESTIONS.value, FOCAL.value, SEED.value)
     )
-    keys = [(image, turn) for image in range(len(samples)) for turn in range(QUESTIONS.value)]
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["JAX_COMPILATION_CACHE_DIR"] = f"{scratch}/compiled"
         plan = Plan(
@@ -71,55 +64,25 @@ def main() -> int:
             counts=(QUESTIONS.value,),
             max_new_tokens=NEW_TOKENS.value,
             in_flight=1,
-            torch_questions=len(keys),
+            torch_questions=len(samples) * QUESTIONS.value,
             torch_attention="sdpa",
             dtype="float32",
         )
         expected = in_own_process(_transformers, plan)
         different = len(set(expected.values()))
-        print(f"{len(keys)} questions, {different} different answers of transformers", flush=True)
+        print(f"{len(expected)} questions, {different} different answers", flush=True)
+        mesh = MeshConfig(*(flag.value for flag in MESH))
         failed = False
-        for way in product((True, False), (True, False), (_DRAFT_TOKENS, 0)):
-            settings = dict(zip(_SWITCHES, way, strict=True))
-            for rows in map(int, ROWS.value):
-                answers = _decode(plan, rows, settings)
-                same = sum(ids == expected[key] for key, ids in zip(keys, answers, strict=True))
-                failed |= same < len(keys)
-                shown = ", ".join(f"{name} {value}" for name, value in settings.items())
-                print(
-                    f"{same} of {len(keys)} the same: {shown}, rows {rows},"
-                    f" devices {jax.device_count()}",
-                    flush=True,
-                )
+        for way, same in compare(expected, all_ways(rows), lambda way: decode(plan, way, mesh)):
+            failed |= same < len(expected)
+            print(f"{same} the same on {jax.device_count()} devices: {way}", flush=True)
     return int(failed)
-
-
-def _with_pairs(samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
-    """Every other sample with the image of the sample before it as a second one."""
-    return tuple(
-        replace(sample, images=(*sample.images, *samples[i - 1].images)) if i % 2 else sample
-        for i, sample in enumerate(samples)
-    )
 
 
 def _transformers(plan: Plan) -> Answers:
     from launch.bench.decoding import theirs  # Needs torch, which decoding does not.
 
     return theirs.measure(plan, TorchSide(batch=1)).passes[0].answers
-
-
-def _decode(plan: Plan, rows: int, settings: dict[str, bool | int]) -> list[tuple[int, ...]]:
-    """Token ids of all answers, image after image."""
-    config = DecodingConfig(
-        images=1 if settings["share_prefix"] else 4,
-        questions=rows,
-        max_new_tokens=plan.max_new_tokens,
-        **settings,
-    )
-    mesh = MeshConfig(*(flag.value for flag in MESH))
-    encoder, decoder = load_decoder(str(plan.weights), plan.dtype, mesh, config)
-    answers = decoder.answer(encoder.encode_prompts(sample) for sample in plan.samples)
-    return [answer.token_ids for answer in answers]
 
 
 if __name__ == "__main__":

@@ -48,7 +48,12 @@ class _FileParser(flags.ArgumentParser):
         file, _, _ = argument.partition(":")  # What follows is given to get_config.
         if not Path(file).is_file():
             raise ValueError(f"{file} does not exist: name a configuration file.")
-        config = self._parser.parse(argument)
+        try:
+            config = self._parser.parse(argument)
+        except (TypeError, ValueError) as error:
+            # ml_collections gives a whole traceback, whose last line says what is wrong.
+            reason = str(error).strip().splitlines()[-1].removeprefix("ValueError: ")
+            raise ValueError(reason) from error
         _add_groups(config, self._cls, self._name)
         return config
 

@@ -45,6 +45,8 @@ _QUICKSTART = Recipe(
     views=8,
     points=20,
 )
+# A room has few objects and few pairs of views to ask about.
+_MANY_SCENES = {"train": 1500, "validation": 32}
 _PLAIN = (
     " of small, plain rooms, all of one focal length. The camera carries the only lamp, so that "
     "shading tells depth and a tiny model learns in minutes."
@@ -81,12 +83,12 @@ class Builder(base.Builder):
         RoomsConfig(
             name="quickstart_pairs",
             description=f"Pairs of views{_PLAIN}",
-            recipe=dataclasses.replace(_QUICKSTART, kind="pairs"),
+            recipe=dataclasses.replace(_QUICKSTART, kind="pairs", scenes=_MANY_SCENES),
         ),
         RoomsConfig(
             name="quickstart_regions",
             description=f"Single views with questions about objects{_PLAIN}",
-            recipe=dataclasses.replace(_QUICKSTART, kind="regions"),
+            recipe=dataclasses.replace(_QUICKSTART, kind="regions", scenes=_MANY_SCENES),
         ),
     ]
 
