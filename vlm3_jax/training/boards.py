@@ -1,5 +1,6 @@
 """Where people look at a run: TensorBoard, and Weights & Biases where it is asked for."""
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -98,7 +99,5 @@ def _run_id(folder: Path) -> str:
     """The name that Weights & Biases knows the run of this folder by; made once."""
     path = folder / "wandb_run"
     if not path.exists():
-        from wandb.util import generate_id
-
-        path.write_text(generate_id())
+        path.write_text(secrets.token_hex(8))
     return path.read_text()
