@@ -32,7 +32,8 @@ def config_of(name: str, *argument: str) -> TrainConfig | EvalConfig:
 
 
 def values_of(group: ConfigDict) -> Iterator:
-    for value in group.values():
+    # A placeholder, which has a type, comes as a reference: a flag can put a value in its place.
+    for _, value in group.items(preserve_field_references=True):
         yield from values_of(value) if isinstance(value, ConfigDict) else (value,)
 
 

@@ -45,8 +45,9 @@ def unified_camera(
         per_axis: scale y by its own focal length; by default that of x scales both, as released.
 
     Raises:
-        BadInput: the image would have no pixel left or too many.
+        BadInput: the focal length is none, or the image would have no pixel left or too many.
     """
+    check_focal(focal)
     if focal is None:
         return camera
     try:
