@@ -40,7 +40,8 @@ def values_of(group: ConfigDict) -> Iterator:
 @pytest.mark.parametrize("name", FILES)
 def test_every_file_parses(name):
     values = importlib.import_module(f"configs.{name}").get_config()
-    assert None not in values_of(values)  # The command line could not override it.
+    # The command line could not override it.
+    assert not any(value is None for value in values_of(values))
     config = config_of(name)
     if isinstance(config, TrainConfig):
         data = config.data

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import (
     Qwen2VLImageProcessorPil,
     smart_resize,
@@ -22,7 +22,6 @@ ImageBackend = Literal["exact", "fast"]
 
 MAX_ASPECT_RATIO = 200
 _CHANNELS = 3
-_NO_IMAGE = "does not decode as an image ({error}): give a whole PNG or JPEG file."
 
 
 def decode(data: bytes, name: str, backend: ImageBackend = "exact") -> np.ndarray:
@@ -52,7 +51,7 @@ def decode(data: bytes, name: str, backend: ImageBackend = "exact") -> np.ndarra
     except BadInput:
         raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BadInput(f"{name} {_NO_IMAGE.format(error=error)}") from error
+        raise _no_image(name, error) from error
 
 
 def image_size(data: bytes, name: str) -> tuple[int, int]:
@@ -65,7 +64,14 @@ def image_size(data: bytes, name: str) -> tuple[int, int]:
         with Image.open(io.BytesIO(data)) as image:
             return image.size
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BadInput(f"{name} {_NO_IMAGE.format(error=error)}") from error
+        raise _no_image(name, error) from error
+
+
+def _no_image(name: str, error: Exception) -> BadInput:
+    reason = "no image" if isinstance(error, UnidentifiedImageError) else str(error)
+    return BadInput(
+        f"{name} does not decode as an image ({reason}): give a whole PNG or JPEG file."
+    )
 
 
 def _decode_jpeg(data: bytes, opened: Image.Image) -> np.ndarray | None:
