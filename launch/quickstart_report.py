@@ -48,6 +48,7 @@ def main() -> None:
         print(f"  {what:<46} {value:.3f}   {value / blind:.2f} times the constant")
     for what, path in (
         ("picture (predicted / true metres)", picture),
+        ("page about the evaluation", folder / "eval" / "after" / "report.html"),
         ("checkpoint, metrics and TensorBoard curves", folder / "train"),
         ("weights for transformers", folder / "hf"),
     ):
