@@ -24,7 +24,7 @@ def line(config, index: int, shown: int) -> dict:
 
 
 def test_records_and_images_of_lines_are_found(config):
-    lookup = Lookup({"config": configs.to_dict(config)})
+    lookup = Lookup.of_results({"config": configs.to_dict(config)})
     for index, shown in ((1, 1), (0, 2)):
         asked = line(config, index, shown)
         assert lookup.record(asked).key == asked["image"]
@@ -35,9 +35,9 @@ def test_records_and_images_of_lines_are_found(config):
 
 
 def test_a_set_that_was_built_anew_is_noticed(config):
-    lookup = Lookup({"config": configs.to_dict(config)})
+    lookup = Lookup.of_results({"config": configs.to_dict(config)})
     for wrong in ({"image": "toy/scene9/9"}, {"index": 99}):
         with pytest.raises(BadInput, match=r"b: record .* is no longer toy/"):
             lookup.record(line(config, 0, 0) | wrong)
     with pytest.raises(BadInput, match="holds no built dataset"):
-        Lookup({"config": configs.to_dict(replace(config, data_dir="/none"))})
+        Lookup.of_results({"config": configs.to_dict(replace(config, data_dir="/none"))})

@@ -1,11 +1,10 @@
 import json
-from dataclasses import replace
 
 import pytest
 from ml_collections import ConfigDict
 
+from tests.test_boards import events
 from tests.training.runs import metrics, run_config, write_checkpoint, write_dataset
-from tests.training.test_boards import events
 from vlm3_jax.config import parse
 from vlm3_jax.decoding.load import load_decoder
 from vlm3_jax.evaluation.benchmark import open_sources
@@ -100,7 +99,7 @@ def test_an_evaluation_that_is_there_is_only_shown_again(run, tmp_path):
 
     board, root = Board(), folder / "seen"
     before = (root / "evaluations" / "0000004" / "results.json").stat().st_mtime_ns
-    again = PeriodicEvaluation(replace(config), every=4)
+    again = PeriodicEvaluation(config, every=4)
     again.look(4, None, root, root / "assets", board)
     assert {"eval/made_up/delta1", "eval/made_up/best_1"} <= set(board.shown)
     assert (root / "evaluations" / "0000004" / "results.json").stat().st_mtime_ns == before

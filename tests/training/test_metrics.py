@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import pytest
 
 from tests.training.runs import metrics
+from vlm3_jax.boards import Boards
 from vlm3_jax.errors import BadInput
 from vlm3_jax.training import metrics as training_metrics
-from vlm3_jax.training.boards import Boards
 from vlm3_jax.training.metrics import MetricsLog
 from vlm3_jax.training.workdir import Workdir
 

@@ -40,9 +40,6 @@ class Source(Generic[R]):
         return self.record_type.from_features(self.features[index])
 
 
-DepthSource = Source[DepthRecord]
-
-
 @dataclass(frozen=True)
 class Dataset:
     """The newest version of what was built under a name."""

@@ -16,16 +16,20 @@ from vlm3_jax.evaluation.config import EvalConfig
 
 
 class Lookup:
-    """Opens the sets of an evaluation again."""
+    """Finds records in the sets of an evaluation."""
 
-    def __init__(self, results: Mapping[str, Any]):
-        """Args: the content of `results.json`.
+    def __init__(self, sources: Mapping[str, Source]):
+        """Args: the records of each benchmark."""
+        self._sources = sources
+
+    @classmethod
+    def of_results(cls, results: Mapping[str, Any]) -> "Lookup":
+        """Opens the sets again that the content of `results.json` names.
 
         Raises:
             BadInput: a set is no longer there.
         """
-        config = parse(EvalConfig, ConfigDict(results["config"]))
-        self._sources: dict[str, Source] = open_sources(config)
+        return cls(open_sources(parse(EvalConfig, ConfigDict(results["config"]))))
 
     def record(self, line: Mapping[str, Any]) -> Record:
         """The record that a line is about; its pixels and boxes refer to this record's images.

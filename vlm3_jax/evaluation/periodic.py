@@ -3,13 +3,14 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
+from vlm3_jax.boards import Boards
 from vlm3_jax.config import to_dict
 from vlm3_jax.data.encoder import Encoder
 from vlm3_jax.decoding.load import make_decoder, resolve_dtype
@@ -29,16 +30,6 @@ from vlm3_jax.parallel.mesh import make_mesh
 from vlm3_jax.parallel.sharding import param_shardings
 
 _DRAWN = 2  # Best samples of a benchmark that are shown, and as many of the worst.
-
-
-class Boards(Protocol):
-    """Where figures and pictures are shown."""
-
-    def scalars(self, step: int, values: dict[str, float]) -> None:
-        """Shows figures of a step."""
-
-    def picture(self, step: int, name: str, pixels: np.ndarray, caption: str) -> None:
-        """Shows a picture, uint8 [H, W, 3]."""
 
 
 class PeriodicEvaluation:
@@ -79,7 +70,7 @@ class PeriodicEvaluation:
         if jax.process_index() == 0:
             results = json.loads((workdir / RESULTS).read_text())
             boards.scalars(step, dict(_figures(results)))
-            for name, pixels, caption in _drawn(results, workdir):
+            for name, pixels, caption in _drawn(results, workdir, Lookup(self._sources)):
                 boards.picture(step, name, pixels, caption)
 
     def _evaluate(self, step: int, params: Params, workdir: Path, assets: Path) -> None:
@@ -121,9 +112,10 @@ def _figures(results: dict[str, Any]) -> Iterator[tuple[str, float]]:
                 yield f"eval/{name}/{metric}", value
 
 
-def _drawn(results: dict[str, Any], workdir: Path) -> Iterator[tuple[str, np.ndarray, str]]:
+def _drawn(
+    results: dict[str, Any], workdir: Path, lookup: Lookup
+) -> Iterator[tuple[str, np.ndarray, str]]:
     """The best and the worst samples of each benchmark: a name, the picture, and what was said."""
-    record_of = Lookup(results).record
     lines = [json.loads(line) for line in (workdir / PREDICTIONS).read_text().splitlines()]
     for name, one in results["benchmarks"].items():
         task = TASKS[one["task"]]
@@ -131,7 +123,7 @@ def _drawn(results: dict[str, Any], workdir: Path) -> Iterator[tuple[str, np.nda
         for title, group in samples.chosen(groups, each=_DRAWN):
             said = "\n\n".join(f"{line['prompt']}\n\n{line['answer']}" for line in group)
             place = title.lower().replace(" ", "_")  # As TensorBoard wants names.
-            pictures = task.pictures(record_of(group[0]), group)
+            pictures = task.pictures(lookup.record(group[0]), group)
             for number, picture in enumerate(pictures, start=1):
                 part = f"_view_{number}" if len(pictures) > 1 else ""
                 caption = f"{task.gist(group)}\n\n{said}"

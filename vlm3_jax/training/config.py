@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from vlm3_jax.boards import WandbConfig
 from vlm3_jax.data.pipeline import DataConfig
 from vlm3_jax.errors import BadInput
 from vlm3_jax.models.attention.kernels import Kernel, choose_kernel
 from vlm3_jax.models.execution import Execution
 from vlm3_jax.models.stack import Remat
 from vlm3_jax.parallel.mesh import MeshConfig
-from vlm3_jax.training.boards import WandbConfig
 from vlm3_jax.training.checkpoint import CheckpointConfig
 from vlm3_jax.training.optimizer import OptimizerConfig
 

@@ -8,6 +8,7 @@ import jax
 from absl import logging
 from jax.sharding import Mesh
 
+from vlm3_jax.boards import Boards
 from vlm3_jax.config import to_dict
 from vlm3_jax.data.encoder import Encoder
 from vlm3_jax.data.pipeline import train_iterator
@@ -16,7 +17,6 @@ from vlm3_jax.models.attention.kernels import check_compiled
 from vlm3_jax.models.functional import Params
 from vlm3_jax.parallel.mesh import check_batch_size, make_mesh
 from vlm3_jax.parallel.sharding import place_rows
-from vlm3_jax.training.boards import Boards
 from vlm3_jax.training.checkpoint import Checkpoints
 from vlm3_jax.training.config import TrainConfig
 from vlm3_jax.training.metrics import MetricsLog

@@ -12,8 +12,8 @@ import jax
 import numpy as np
 from absl import logging
 
+from vlm3_jax.boards import Boards
 from vlm3_jax.errors import BadInput
-from vlm3_jax.training.boards import Boards
 from vlm3_jax.training.flops import peak_flops
 from vlm3_jax.training.workdir import Workdir
 

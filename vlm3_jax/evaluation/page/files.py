@@ -23,6 +23,6 @@ def write_page(workdir: str | Path) -> Path:
         raise BadInput(f"{folder} holds no {RESULTS}: name the --workdir of an evaluation.")
     results = json.loads((folder / RESULTS).read_text())
     lines = [json.loads(line) for line in (folder / PREDICTIONS).read_text().splitlines()]
-    html = page(results, lines, Lookup(results).record)
+    html = page(results, lines, Lookup.of_results(results).record)
     write_whole(folder / PAGE, html.encode())
     return folder / PAGE

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from tensorboardX.proto.event_pb2 import Event
 
+import vlm3_jax.boards
+from vlm3_jax.boards import Boards, WandbConfig
 from vlm3_jax.errors import BadInput
-from vlm3_jax.training import boards as training_boards
-from vlm3_jax.training.boards import Boards, WandbConfig
 
 PIXELS = np.full((4, 6, 3), 200, np.uint8)
 
@@ -48,7 +48,7 @@ def test_wandb_gets_the_same_and_knows_the_run_again(tmp_path, monkeypatch):
         Image=lambda pixels, caption: (pixels.shape, caption),
     )
     monkeypatch.setitem(sys.modules, "wandb", service)
-    monkeypatch.setattr(training_boards, "find_spec", lambda name: object())
+    monkeypatch.setattr(vlm3_jax.boards, "find_spec", lambda name: object())
     config = WandbConfig(project="rooms", mode="offline")
     for first_step in (1, 4):
         with Boards(tmp_path, first_step, config, {"seed": 7}) as boards:
@@ -72,7 +72,7 @@ def test_wandb_keeps_a_run_offline(tmp_path, monkeypatch):
 
 
 def test_wandb_is_asked_for_where_it_is_missing(monkeypatch):
-    monkeypatch.setattr(training_boards, "find_spec", lambda name: None)
+    monkeypatch.setattr(vlm3_jax.boards, "find_spec", lambda name: None)
     with pytest.raises(BadInput, match="project needs wandb: run `pip install wandb`"):
         WandbConfig(project="rooms")
     assert WandbConfig().project is None
